@@ -1,0 +1,19 @@
+/* Time is int64_t nanoseconds since 1970-01-01T00:00:00Z everywhere; durations likewise. Sums clamp at
+ * TIME_NEVER instead of overflowing. */
+#ifndef BASE_CLOCK_H
+#define BASE_CLOCK_H
+
+#include <stdint.h>
+
+#define NS_PER_US INT64_C(1000)
+#define NS_PER_MS INT64_C(1000000)
+#define NS_PER_S INT64_C(1000000000)
+#define TIME_NEVER INT64_MAX
+
+int64_t clock_real_ns(void);      /* wall clock */
+int64_t clock_monotonic_ns(void); /* never goes back; arbitrary origin */
+
+/* a + b, clamped to [INT64_MIN, TIME_NEVER]. */
+int64_t time_add(int64_t a, int64_t b);
+
+#endif
