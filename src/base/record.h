@@ -52,7 +52,7 @@ struct call_record {
     uint8_t state;        /* enum call_state */
     uint8_t mail;         /* enum call_mail */
     bool sweep;           /* descendants of older generations (all of them when done) are still to be cancelled */
-    bool has_children;    /* made at least one child in this generation */
+    bool has_children;    /* ever made a child, in whatever generation */
     int64_t wake_ns;      /* live: next attempt, max_wait deadline or expiration, whichever comes first. DONE: 0 */
     int64_t due_ns;       /* SCHEDULED: time of next attempt. SUSPENDED: max_wait deadline or TIME_NEVER */
     uint32_t attempts;    /* finished attempts, resumes not counted (compat 4.2) */
@@ -87,7 +87,8 @@ enum record_fields {
 enum batch_op_kind {
     BATCH_INSERT,  /* a new call: the whole record */
     BATCH_UPDATE,  /* groups `fields` of the call `record.id` (which must exist) */
-    BATCH_CONSUME  /* the call `record.id` gets mail = CALL_MAIL_CONSUMED, nothing else; a missing call is ignored */
+    BATCH_CONSUME, /* the call `record.id` gets mail = CALL_MAIL_CONSUMED, nothing else; a missing call is ignored */
+    BATCH_SWEPT    /* the call `record.id` gets sweep = false, nothing else; a missing call is ignored */
 };
 
 struct batch_op {
@@ -104,7 +105,6 @@ struct batch {
     size_t cap_ops;
 };
 
-/* Takes no reference: fields are copied bitwise. For moving a record to another owner. */
 /* One more reference to every blob: *target becomes an independent copy. */
 void record_copy(struct call_record *target, const struct call_record *source);
 /* Releases the blobs and zeroes the record. Accepts a zeroed record. */
