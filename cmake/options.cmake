@@ -4,6 +4,8 @@ if(NOT CMAKE_BUILD_TYPE)
     set(CMAKE_BUILD_TYPE RelWithDebInfo CACHE STRING "Debug, RelWithDebInfo or Release" FORCE)
 endif()
 set(DISPATCH_SANITIZE "" CACHE STRING "sanitizers, comma separated: address,undefined or thread")
+option(DISPATCH_TESTS "build the tests" ON)
+set(DISPATCH_TEST_RUNNER "" CACHE STRING "command put before every test: valgrind and its options, as a list")
 option(DISPATCH_WERROR "treat warnings as errors" ON)
 
 set(CMAKE_C_STANDARD 17)

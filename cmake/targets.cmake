@@ -2,6 +2,7 @@
 # dispatch_program(NAME target SOURCES file... DEPS target...): an executable in bin/.
 # dispatch_test(NAME target SOURCES file... DEPS target...): a cmocka program in tests/, run by ctest. It knows the
 #     source tree as DISPATCH_SOURCE_DIR and the build tree as DISPATCH_BINARY_DIR (string literals).
+#     Without DISPATCH_TESTS it does nothing.
 # The first argument may also stand without the word NAME.
 
 macro(dispatch_parse_arguments)
@@ -27,13 +28,16 @@ function(dispatch_program)
 endfunction()
 
 function(dispatch_test)
+    if(NOT DISPATCH_TESTS)
+        return()
+    endif()
     dispatch_parse_arguments(${ARGN})
     add_executable(${arg_NAME} ${arg_SOURCES})
     target_link_libraries(${arg_NAME} PRIVATE dispatch_options ${arg_DEPS} PkgConfig::CMOCKA Threads::Threads)
     target_compile_definitions(${arg_NAME} PRIVATE
         DISPATCH_SOURCE_DIR="${CMAKE_SOURCE_DIR}" DISPATCH_BINARY_DIR="${CMAKE_BINARY_DIR}")
     set_target_properties(${arg_NAME} PROPERTIES RUNTIME_OUTPUT_DIRECTORY ${CMAKE_BINARY_DIR}/tests)
-    add_test(NAME ${arg_NAME} COMMAND ${arg_NAME})
+    add_test(NAME ${arg_NAME} COMMAND ${DISPATCH_TEST_RUNNER} $<TARGET_FILE:${arg_NAME}>)
     set_tests_properties(${arg_NAME} PROPERTIES TIMEOUT 120
         ENVIRONMENT "UBSAN_OPTIONS=print_stacktrace=1;TSAN_OPTIONS=halt_on_error=1;CMOCKA_MESSAGE_OUTPUT=STDOUT")
 endfunction()

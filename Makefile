@@ -1,0 +1,58 @@
+# The front door. `make` builds build/bin/dispatch and build/lib/libdispatchrun.so; `make test` proves them.
+
+BUILD ?= build
+PREFIX ?= /usr/local
+JOBS ?= $(shell nproc 2>/dev/null || echo 2)
+# Words of the ctest command line: make test TESTS="-R engine"
+TESTS ?=
+
+RELEASE = -DCMAKE_BUILD_TYPE=RelWithDebInfo -DDISPATCH_TESTS=OFF
+SANITIZED = -DCMAKE_BUILD_TYPE=Debug -DDISPATCH_SANITIZE=address,undefined
+THREADED = -DCMAKE_BUILD_TYPE=Debug -DDISPATCH_SANITIZE=thread
+VALGRIND = -DCMAKE_BUILD_TYPE=RelWithDebInfo \
+    "-DDISPATCH_TEST_RUNNER=valgrind;--quiet;--leak-check=full;--error-exitcode=1;--trace-children=no"
+
+# $(call compile,folder,options)
+compile = cmake -S . -B $(1) -G Ninja --log-level=WARNING -DCMAKE_INSTALL_MESSAGE=NEVER $(2) && cmake --build $(1) -j $(JOBS)
+run_tests = ctest --test-dir $(1) --output-on-failure --no-tests=error -j $(JOBS) $(TESTS)
+
+.PHONY: build packages test run bench tidy tsan valgrind install clean help
+
+build: packages
+	@$(call compile,$(BUILD),$(RELEASE))
+
+packages:
+	@tools/install-packages.sh
+
+# All tests, under the address and undefined-behaviour sanitizers. Ends with ctest's closing line.
+test: packages
+	@$(call compile,$(BUILD)/test,$(SANITIZED))
+	@$(call run_tests,$(BUILD)/test)
+
+# Starts a server and an example application, and shows each call with its attempts and its result.
+run: build
+	@tools/run-demo.sh $(BUILD)
+
+bench: build
+	@if [ -x bench/run.sh ]; then bench/run.sh $(BUILD); else $(BUILD)/bin/bench; fi
+
+tidy:
+	@python3 tools/tidy.py $(BUILD)
+
+tsan: packages
+	@$(call compile,$(BUILD)/tsan,$(THREADED))
+	@$(call run_tests,$(BUILD)/tsan)
+
+# Needs the Debian package valgrind.
+valgrind: packages
+	@$(call compile,$(BUILD)/valgrind,$(VALGRIND))
+	@$(call run_tests,$(BUILD)/valgrind)
+
+install: build
+	@cmake --install $(BUILD) --prefix $(PREFIX)
+
+clean:
+	rm -rf $(BUILD)
+
+help:
+	@grep -E '^[a-z]+:' Makefile | cut -d: -f1 | tr '\n' ' '; echo
