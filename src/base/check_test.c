@@ -22,7 +22,7 @@ static void aborts_and_names_what_is_broken(void **state)
     pid_t child = fork();
     assert_true(child >= 0);
     if (child == 0) {
-        signal(SIGABRT, SIG_DFL);
+        (void)signal(SIGABRT, SIG_DFL);
         (void)dup2(ends[1], STDERR_FILENO);
         CHECK(2 < 1);
         _exit(0);

@@ -56,7 +56,7 @@ static int digit_value(uint8_t c)
 bool id_parse(struct slice text, struct id *ret_id)
 {
     struct id id;
-    if (text.len != 2 * ID_BYTES)
+    if (text.len != ID_TEXT_SIZE - 1)
         return false;
     for (size_t i = 0; i < ID_BYTES; i++) {
         int high = digit_value(text.data[2 * i]);
