@@ -13,7 +13,7 @@ VALGRIND = -DCMAKE_BUILD_TYPE=RelWithDebInfo \
     "-DDISPATCH_TEST_RUNNER=valgrind;--quiet;--leak-check=full;--error-exitcode=1;--trace-children=no"
 
 # $(call compile,folder,options)
-compile = cmake -S . -B $(1) -G Ninja --log-level=WARNING -DCMAKE_INSTALL_MESSAGE=NEVER $(2) && cmake --build $(1) -j $(JOBS)
+compile = cmake -S . -B $(1) -G Ninja --log-level=WARNING $(2) && cmake --build $(1) -j $(JOBS)
 run_tests = ctest --test-dir $(1) --output-on-failure --no-tests=error -j $(JOBS) $(TESTS)
 
 .PHONY: build packages test run bench tidy tsan valgrind install clean help

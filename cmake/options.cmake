@@ -24,6 +24,7 @@ include(GNUInstallDirs)
 
 add_compile_definitions(_GNU_SOURCE)
 add_compile_options(-fstack-protector-strong)
+add_link_options(-Wl,--as-needed)
 
 if(DISPATCH_SANITIZE)
     add_compile_options(-fsanitize=${DISPATCH_SANITIZE} -fno-omit-frame-pointer)

@@ -1,6 +1,9 @@
 #!/usr/bin/env python3
 """The house rules that a compiler does not check. Prints file:line: what is wrong; exit status 1 on an error.
 
+    tidy.py [BUILD]             the whole project; BUILD/lib/libdispatchrun.so if it is there
+    tidy.py --exports LIBRARY   only the names that this library exports
+
 Checked: the layers of the design (who may include whom), banned calls, contract comments at the head of headers,
 unfinished work, paths of one machine, that every public header stands alone as C11 and C++17, and that the shared
 library exports dr_ names only. Long files and functions are warnings: they ask for a look, not for a rule.
@@ -15,7 +18,6 @@ import tempfile
 from concurrent.futures import ThreadPoolExecutor
 
 ROOT = os.path.dirname(os.path.dirname(os.path.abspath(__file__)))
-BUILD = sys.argv[1] if len(sys.argv) > 1 else "build"
 
 # DESIGN section 3: a folder may include itself, the public headers and these.
 MAY_INCLUDE = {
@@ -182,16 +184,15 @@ def check_public_headers(headers):
                     error(header, 1, f"does not compile alone with {command[0]} {command[1]}: {first}")
 
 
-def check_exports():
-    for library in (os.path.join(ROOT, BUILD, "lib", "libdispatchrun.so"),):
-        if not os.path.exists(library) or not shutil.which("nm"):
-            continue
-        names = subprocess.run(["nm", "-D", "--defined-only", "--format=posix", library],
-                               capture_output=True, text=True, check=True).stdout
-        for line in names.splitlines():
-            name = line.split()[0].split("@")[0]
-            if not name.startswith("dr_") and name not in ("_init", "_fini"):
-                error(os.path.relpath(library, ROOT), 1, f"exports {name}, which is not a dr_ name")
+def check_exports(library):
+    if not os.path.exists(library) or not shutil.which("nm"):
+        return
+    names = subprocess.run(["nm", "-D", "--defined-only", "--format=posix", library],
+                           capture_output=True, text=True, check=True).stdout
+    for line in names.splitlines():
+        name = line.split()[0].split("@")[0]
+        if not name.startswith(("dr_", "__odr_asan", "__asan", "__ubsan")) and name not in ("_init", "_fini"):
+            error(os.path.basename(library), 1, f"exports {name}, which is not a dr_ name")
 
 
 def check_public_names(path, text):
@@ -202,7 +203,7 @@ def check_public_names(path, text):
             error(path, number, f"a public macro without DR_: {match.group(1)}")
 
 
-def main():
+def check_project(build):
     files = project_files()
     for path in files:
         if path == "LICENSE" or not re.search(
@@ -220,12 +221,23 @@ def main():
             if path.startswith("include/"):
                 check_public_names(path, text)
     check_public_headers([p for p in files if p.startswith("include/") and p.endswith(".h")])
-    check_exports()
+    check_exports(os.path.join(ROOT, build, "lib", "libdispatchrun.so"))
+    return report(len(files))
+
+
+def report(n_files):
     for line in warnings + errors:
         print(line)
-    print(f"tidy: {len(errors)} errors, {len(warnings)} warnings in {len(files)} files")
+    print(f"tidy: {len(errors)} errors, {len(warnings)} warnings in {n_files} files")
     return 1 if errors else 0
 
 
+def main(arguments):
+    if arguments[:1] == ["--exports"]:
+        check_exports(arguments[1])
+        return report(1)
+    return check_project(arguments[0] if arguments else "build")
+
+
 if __name__ == "__main__":
-    sys.exit(main())
+    sys.exit(main(sys.argv[1:]))
