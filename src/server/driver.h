@@ -1,0 +1,141 @@
+/* The driver: owns the engine on its one thread and gives it a store, a transport and a clock (duties D1 to D6 of
+ * engine.h). The API, the test mode of the SDK and the tests sit on top; the simulator has a driver of its own.
+ *
+ *     struct driver_config config = {.store = store, .transport = transport};
+ *     driver_create(&config, &driver);  driver_start(driver);
+ *     driver_submit(driver, &(struct driver_submit){.request = request, .on_done = on_ids, .arg = me}, &error);
+ *     driver_stop(driver);  driver_destroy(driver);
+ *
+ * Threads: every function may be called from any thread, also from inside a callback, but for driver_stop,
+ * driver_destroy and driver_advance, which block and must not be called from a callback.
+ *
+ * Callbacks: a request that was accepted (DR_OK) gets its callback exactly once, on the engine thread, maybe before
+ * the accepting function has returned, never from inside it. It must not block. What it is given is borrowed until it
+ * returns. A request that was refused (any other code) takes nothing and gets no callback. `message` is NULL with
+ * DR_OK, else one line. Results shown are durable.
+ *
+ * Limits: requests that are accepted and not answered are counted, see the config; past a maximum the answer is
+ * DR_RESOURCE_EXHAUSTED. After driver_stop began: DR_UNAVAILABLE. */
+#ifndef SERVER_DRIVER_H
+#define SERVER_DRIVER_H
+
+#include "engine/engine.h"
+#include "server/transport.h"
+#include "store/store.h"
+
+struct driver;
+
+enum driver_clock { DRIVER_CLOCK_REAL = 0, DRIVER_CLOCK_VIRTUAL };
+
+#define DRIVER_SUBMITS_MAX 65536u             /* not answered yet */
+#define DRIVER_SUBMIT_BYTES_MAX 268435456u    /* of those */
+#define DRIVER_READS_MAX 4096u                /* get, list, counts, cancel */
+#define DRIVER_DRAIN_TIMEOUT_NS (30 * NS_PER_S)
+#define DRIVER_WHY_SIZE 160
+
+/* Zero members mean the default in brackets. */
+struct driver_config {
+    struct engine_config engine;   /* a zero seed is drawn from the operating system */
+    struct store *store;           /* taken by driver_create; closed by driver_stop */
+    struct transport *transport;   /* borrowed until driver_destroy */
+    enum driver_clock clock;       /* [real] */
+    int64_t virtual_start_ns;      /* [the wall clock's time at creation] where a virtual clock begins */
+    uint32_t submits_max;          /* [DRIVER_SUBMITS_MAX] */
+    size_t submit_bytes_max;       /* [DRIVER_SUBMIT_BYTES_MAX] */
+    uint32_t reads_max;            /* [DRIVER_READS_MAX] */
+    int64_t drain_timeout_ns;      /* [DRIVER_DRAIN_TIMEOUT_NS] real time; < 0 = none: running attempts are called off */
+    /* Something an operator should know (the disk is full, commits are tried again). Any thread; may be NULL. */
+    void (*on_trouble)(void *arg, dr_code code, const char *message);
+    void *trouble_arg;
+};
+
+/* A call as shown to people. */
+struct driver_call {
+    const struct call_record *record;
+    enum engine_why_kind why_kind;
+    char why[DRIVER_WHY_SIZE];     /* why it is not running (I8), one line; "running", "done" */
+};
+
+typedef void driver_submit_fn(void *arg, dr_code code, const char *message, const struct id *ids, size_t n_ids);
+typedef void driver_wait_fn(void *arg, dr_code code, const char *message, const struct call_record *record);
+typedef void driver_cancel_fn(void *arg, dr_code code, const char *message);
+/* get gives one call, list as many as there are, newest first. */
+typedef void driver_calls_fn(void *arg, dr_code code, const char *message, const struct driver_call *calls,
+                             size_t n_calls);
+
+struct driver_submit {
+    uint32_t project;
+    const struct wire_dispatch_request *request; /* borrowed until `release` */
+    size_t n_bytes;                              /* memory it holds, for the limit */
+    /* Called once on the engine thread, before on_done, when `request` is not needed any more. May be NULL. */
+    void (*release)(void *owner);
+    void *owner;
+    driver_submit_fn *on_done;
+    void *arg;
+};
+
+struct driver_wait {
+    uint32_t project;              /* 0 = whatever project */
+    struct id id;
+    int64_t timeout_ns;            /* on the driver's clock; TIME_NEVER = none. Over: DR_DEADLINE_EXCEEDED */
+    driver_wait_fn *on_done;       /* DR_OK: the done call, result included; DR_NOT_FOUND */
+    void *arg;
+};
+
+struct driver_counts {
+    struct engine_counts engine;
+    struct store_counts store;
+    uint64_t submits;              /* accepted, not answered */
+    uint64_t submit_bytes;
+    uint64_t store_jobs;           /* handed to the store, not answered */
+    int64_t now_ns;
+};
+typedef void driver_counts_fn(void *arg, dr_code code, const char *message, const struct driver_counts *counts);
+
+/* Takes config->store, on failure too. DR_NO_MEMORY, DR_RESOURCE_EXHAUSTED (threads). */
+dr_code driver_create(const struct driver_config *config, struct driver **ret_driver, struct dr_error *error);
+/* Starts the engine thread, which first reads what the store holds. Requests are accepted from now on (they may be
+ * handed in before, and wait). Once. */
+dr_code driver_start(struct driver *driver, struct dr_error *error);
+/* Graceful and blocking: from now on requests are refused, no attempt starts, waits are answered DR_UNAVAILABLE;
+ * attempts in flight may end within the drain timeout and are called off then (they will be made again); everything
+ * is committed, accepted requests are answered, the store is closed. Harmless the second time. */
+void driver_stop(struct driver *driver);
+/* Attempts in flight need not end: the drain timeout is over. For a second signal. */
+void driver_stop_hurry(struct driver *driver);
+/* Stops if need be and releases. Accepts NULL. */
+void driver_destroy(struct driver *driver);
+
+dr_code driver_submit(struct driver *driver, const struct driver_submit *submit, struct dr_error *error);
+/* ret_token (may be NULL) is written before the callback can come. */
+dr_code driver_wait(struct driver *driver, const struct driver_wait *wait, uint64_t *ret_token, struct dr_error *error);
+/* The waiter left: on_done comes with DR_CANCELED, unless the answer was quicker. Harmless for an answered token. */
+void driver_wait_abandon(struct driver *driver, uint64_t token);
+/* DR_OK: cancelled, or done before (what was acknowledged is not contradicted); DR_NOT_FOUND. project 0 = any. */
+dr_code driver_cancel(struct driver *driver, uint32_t project, struct id id, driver_cancel_fn *on_done, void *arg,
+                      struct dr_error *error);
+/* One call; DR_NOT_FOUND, also for a call of another project. project 0 = any. */
+dr_code driver_get(struct driver *driver, uint32_t project, struct id id, driver_calls_fn *on_done, void *arg,
+                   struct dr_error *error);
+/* Copies the filter with its texts. */
+dr_code driver_list(struct driver *driver, const struct store_filter *filter, driver_calls_fn *on_done, void *arg,
+                    struct dr_error *error);
+dr_code driver_counts(struct driver *driver, driver_counts_fn *on_done, void *arg, struct dr_error *error);
+
+/* The driver's clock. Real: the wall clock, but never going back (a wall clock set back is followed at the pace of the
+ * monotonic clock). */
+int64_t driver_now_ns(struct driver *driver);
+
+/* Virtual clock. It stands still but for two things.
+ *
+ * By itself it jumps to the next deadline while somebody waits and nothing can run: no attempt is in flight (a run in
+ * this process that executes is one), no event is queued, nothing is with the store. A pending driver_wait is somebody
+ * who waits, until its callback is called; for waiting on anything else there is begin and end. Let whatever wakes the
+ * waiter call `end` (in its callback, on the engine thread), not the woken thread: the clock could jump in between. */
+void driver_virtual_wait_begin(struct driver *driver);
+void driver_virtual_wait_end(struct driver *driver);
+/* By hand, deadline by deadline, blocking until the clock is there. with_runs: before each move wait until no attempt is
+ * in flight, for runs that end by themselves; without: move while they run, to let one time out. */
+void driver_advance(struct driver *driver, int64_t duration_ns, bool with_runs);
+
+#endif
