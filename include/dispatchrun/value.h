@@ -77,7 +77,7 @@ DR_API dr_value *dr_value_duration(int64_t ns);
  * and are brought into range. */
 DR_API dr_value *dr_value_timestamp_parts(int64_t seconds, int32_t nanos);
 DR_API dr_value *dr_value_duration_parts(int64_t seconds, int32_t nanos);
-/* Copies both. type_url is "type.googleapis.com/package.Message" or the like. */
+/* Copies both. type_url is "type.googleapis.com/package.Message" or the like, at most 1,024 bytes. */
 DR_API dr_value *dr_value_message(const char *type_url, const void *bytes, size_t len);
 
 /* Takes the n items, also when it fails. An item that is NULL (it could not be made) makes the list NULL,
@@ -157,8 +157,7 @@ DR_API size_t dr_value_format(const dr_value *value, char *text, size_t size);
 /* The Any of a value, as a message value: null is Empty, scalars are wrappers, lists and maps are
  * google.protobuf.Value, messages stay as they are. Returns owned.
  * DR_INVALID_ARGUMENT: text that is not UTF-8; a list or map that holds what Value cannot (bytes, timestamps,
- * durations, messages, NaN and infinity, integers that a double cannot hold); a timestamp or duration outside
- * the range of protobuf. DR_RESOURCE_EXHAUSTED past DR_VALUE_PACKED_BYTES_MAX. DR_NO_MEMORY. */
+ * durations, messages, integers that a double cannot hold); a timestamp or duration outside the range of protobuf. DR_RESOURCE_EXHAUSTED past DR_VALUE_PACKED_BYTES_MAX. DR_NO_MEMORY. */
 DR_API dr_code dr_value_pack(const dr_value *value, dr_value **ret_message, struct dr_error *error);
 /* The value in an Any. Wrappers, Empty, Timestamp, Duration, Value, Struct and ListValue are converted; every other
  * message is kept as it is (so is a value that is no message), resolved by the text behind the last '/'.
@@ -176,7 +175,8 @@ DR_API dr_code dr_value_unpack(const dr_value *message, dr_value **ret_value, st
  * an args or kwargs of another kind. Returns owned. */
 DR_API dr_code dr_value_pickle_arguments(const dr_value *args, const dr_value *kwargs, dr_value **ret_message,
                                          struct dr_error *error);
-/* The reverse, for a function that Python calls: the message that holds arguments -> list and map, both owned.
+/* The reverse, for a function that Python calls: a Pickled message (or bytes that are a pickle, as SDKs before 0.8
+ * sent them) that holds arguments -> list and map, both owned.
  * Nothing is executed: a pickle is read as data. DR_UNIMPLEMENTED when it holds objects, or anything but numbers,
  * texts, bytes, lists, tuples, sets and dicts with text keys; DR_INVALID_ARGUMENT when it is damaged or holds no
  * arguments; DR_RESOURCE_EXHAUSTED past a limit; DR_NO_MEMORY. */
