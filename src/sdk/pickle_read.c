@@ -320,6 +320,16 @@ static dr_code op_class(struct unpickler *unpickler)
     return op_empty(unpickler, PICKLE_NODE_CLASS);
 }
 
+/* The form of protocols 2 and 3: module and name as two lines. */
+static dr_code op_global(struct unpickler *unpickler)
+{
+    static const char known[] = PICKLE_MODULE "\n" PICKLE_CLASS "\n";
+    struct slice lines;
+    if (!take(unpickler, strlen(known), &lines) || !slice_equal(lines, slice_text(known)))
+        return unsupported(unpickler, "an object of a class that is not known here");
+    return op_empty(unpickler, PICKLE_NODE_CLASS);
+}
+
 static dr_code op_new_object(struct unpickler *unpickler)
 {
     struct pickle_node *args = pop(unpickler);
@@ -396,6 +406,7 @@ static dr_code run_op(struct unpickler *unpickler, uint8_t op)
     case PICKLE_LONG_BINPUT: return op_memo(unpickler, true, 4);
     case PICKLE_BINGET: return op_memo(unpickler, false, 1);
     case PICKLE_LONG_BINGET: return op_memo(unpickler, false, 4);
+    case PICKLE_GLOBAL: return op_global(unpickler);
     case PICKLE_STACK_GLOBAL: return op_class(unpickler);
     case PICKLE_NEWOBJ: return op_new_object(unpickler);
     case PICKLE_BUILD: return op_build(unpickler);
