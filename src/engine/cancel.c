@@ -1,0 +1,136 @@
+/* T8: a call is cancelled or expires, and its descendants with it (E9). */
+#include "engine/engine_private.h"
+
+#include <stdio.h>
+
+static void end_call(struct engine *engine, struct call *call, dr_status status, const char *type, const char *message,
+                     bool is_mailed)
+{
+    struct id id = call->record.id;
+    bool has_children = call->record.has_children;
+    struct outcome outcome = {.status = status};
+    outcome.error.type = slice_text(type);
+    outcome.error.message = slice_text(message);
+    call->record.sweep = has_children;
+    finish_call(engine, call, &outcome, is_mailed);
+    if (has_children)
+        sweep_add(engine, id, UINT32_MAX);
+}
+
+void cancel_call(struct engine *engine, struct call *call, const char *message, bool is_mailed)
+{
+    engine->counts.cancelled++;
+    end_call(engine, call, DR_STATUS_PERMANENT_ERROR, "CanceledError", message, is_mailed);
+}
+
+void cancel_expire(struct engine *engine, struct call *call)
+{
+    const struct call_record *record = &call->record;
+    double seconds = (double)(record->expires_ns - record->created_ns) / (double)NS_PER_S;
+    const char *reason = record->last_error ? blob_text(record->last_error) : NULL;
+    char message[320];
+    if (reason)
+        snprintf(message, sizeof message, "the call expired %.6g s after its creation; last failure: %.200s", seconds,
+                 reason);
+    else
+        snprintf(message, sizeof message, "the call expired %.6g s after its creation", seconds);
+    engine->counts.expired++;
+    end_call(engine, call, DR_STATUS_TIMEOUT, "TimeoutError", message, true);
+}
+
+static void answer(struct engine *engine, uint64_t token, dr_code code, const char *message)
+{
+    /* depends on what this step may have written; nothing written = the store says so already */
+    uint64_t after_batch = engine->batch ? engine->batch->sequence : 0;
+    struct held *held = output_hold(engine, ENGINE_ANSWER_CANCEL, token, after_batch);
+    held->code = code;
+    snprintf(held->message, sizeof held->message, "%s", message);
+}
+
+static bool is_foreign(const struct call *call, uint32_t project)
+{
+    return project != 0 && call->record.project != project;
+}
+
+void cancel_asked(struct engine *engine, const struct engine_event *event)
+{
+    struct call *call = resident_get(engine, event->ask.id);
+    if (!call)
+        call = resident_placeholder(engine, event->ask.id);
+    if (call->phase == PHASE_LOADING) {
+        struct ask *ask = mem_must_zalloc(sizeof *ask);
+        list_init(&ask->node);
+        ask->token = event->ask.token;
+        ask->project = event->ask.project;
+        list_push_back(&call->asks, &ask->node);
+        return;
+    }
+    if (is_foreign(call, event->ask.project)) {
+        answer(engine, event->ask.token, DR_NOT_FOUND, "there is no call with this id");
+        return;
+    }
+    cancel_call(engine, call, "the call was cancelled", true);
+    answer(engine, event->ask.token, DR_OK, "");
+}
+
+static bool is_found(const struct call *call)
+{
+    return call->record.state != 0;
+}
+
+/* The placeholder has been filled, or there is no such call. A live call ends here when anyone who may asked for it. */
+void cancel_answer_asks(struct engine *engine, struct call *call)
+{
+    bool is_cancelled = false;
+    struct list asks;
+    list_init(&asks);
+    struct list *node;
+    while ((node = list_pop_front(&call->asks)))
+        list_push_back(&asks, node);
+    struct call_record *record = &call->record;
+    bool is_missing = !is_found(call);
+    bool is_done = record->state == CALL_DONE;
+    uint32_t project = record->project;
+    for (node = asks.next; node != &asks; node = node->next) {
+        const struct ask *ask = container_of(node, struct ask, node);
+        is_cancelled |= !is_missing && !is_done && (ask->project == 0 || ask->project == project);
+    }
+    if (is_cancelled)
+        cancel_call(engine, call, "the call was cancelled", true);
+    else if (!is_missing && !is_done)
+        resident_place(engine, call);
+    while ((node = list_pop_front(&asks))) {
+        struct ask *ask = container_of(node, struct ask, node);
+        if (is_missing || (ask->project != 0 && ask->project != project))
+            answer(engine, ask->token, DR_NOT_FOUND, "there is no call with this id");
+        else if (is_done)
+            answer(engine, ask->token, DR_FAILED_PRECONDITION, "the call is done already");
+        else
+            answer(engine, ask->token, DR_OK, "");
+        mem_free(ask);
+    }
+}
+
+void sweep_add(struct engine *engine, struct id parent, uint32_t below_generation)
+{
+    struct sweep *sweep = map_get(&engine->sweep_of, parent);
+    if (sweep) {
+        if (sweep->below_generation < below_generation)
+            sweep->below_generation = below_generation;
+        return;
+    }
+    sweep = mem_must_zalloc(sizeof *sweep);
+    list_init(&sweep->node);
+    sweep->parent = parent;
+    sweep->below_generation = below_generation;
+    list_push_back(&engine->sweeps, &sweep->node);
+    CHECK(map_put(&engine->sweep_of, parent, sweep) == DR_OK);
+}
+
+void sweep_deinit(struct engine *engine)
+{
+    struct list *node;
+    while ((node = list_pop_front(&engine->sweeps)))
+        mem_free(container_of(node, struct sweep, node));
+    map_deinit(&engine->sweep_of);
+}
