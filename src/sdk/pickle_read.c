@@ -6,6 +6,7 @@
 
 #include "base/error.h"
 #include "base/mem.h"
+#include "wire/wire.h"
 
 /* A pickle is at most a message long; its nodes are bounded by their memory. */
 #define NODE_BYTES_MAX (256u << 20)
@@ -180,7 +181,7 @@ static dr_code op_text(struct unpickler *unpickler, size_t n_bytes)
     struct slice text;
     if (!take_counted(unpickler, n_bytes, &text))
         return damaged(unpickler);
-    if (!value_is_utf8(text))
+    if (!wire_is_utf8(text))
         return unsupported(unpickler, "a text that is not UTF-8");
     return push_value(unpickler, dr_value_text_n((const char *)text.data, text.len));
 }

@@ -5,6 +5,7 @@
 #include "sdk/value.h"
 
 #include "base/error.h"
+#include "wire/wire.h"
 
 #define FRAME_HEAD_BYTES 9
 /* CPython leaves the frame away below this many bytes. */
@@ -101,7 +102,7 @@ static void put_bytes(struct pickler *pickler, enum pickle_op short_op, enum pic
 
 static void put_text(struct pickler *pickler, struct slice text)
 {
-    if (value_is_utf8(text))
+    if (wire_is_utf8(text))
         put_bytes(pickler, PICKLE_SHORT_BINUNICODE, PICKLE_BINUNICODE, text);
     else
         refuse(pickler, "a text that is not UTF-8");

@@ -70,9 +70,6 @@ void value_list_set_flavour(dr_builder *builder, enum value_flavour flavour);
 /* Order of keys: bytes, then length. */
 int value_compare_text(struct slice a, struct slice b);
 
-/* Strict UTF-8: no surrogates, no overlong forms, nothing above U+10FFFF. */
-bool value_is_utf8(struct slice text);
-
 /* True when a double holds the integer exactly; then *ret_number is set. */
 bool value_double_of_int(int64_t integer, double *ret_number);
 bool value_double_of_uint(uint64_t integer, double *ret_number);

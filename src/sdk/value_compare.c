@@ -1,4 +1,4 @@
-/* Equality, and the small facts of text and numbers that encoders share with it. */
+/* Equality, and what encoders share with it. */
 #include "sdk/value.h"
 
 int value_compare_text(struct slice a, struct slice b)
@@ -8,36 +8,6 @@ int value_compare_text(struct slice a, struct slice b)
     if (order != 0)
         return order;
     return a.len < b.len ? -1 : a.len > b.len;
-}
-
-/* Length of the valid sequence at the start of the text; 0 when there is none. */
-static size_t value_utf8_sequence(struct slice text)
-{
-    uint8_t lead = text.data[0];
-    if (lead < 0x80)
-        return 1;
-    size_t len = lead >= 0xc2 && lead < 0xe0 ? 2 : lead >= 0xe0 && lead < 0xf0 ? 3 : lead >= 0xf0 && lead < 0xf5 ? 4 : 0;
-    if (len == 0 || len > text.len)
-        return 0;
-    for (size_t i = 1; i < len; i++) {
-        if ((text.data[i] & 0xc0) != 0x80)
-            return 0;
-    }
-    uint8_t second = text.data[1];
-    bool is_overlong = (lead == 0xe0 && second < 0xa0) || (lead == 0xf0 && second < 0x90);
-    bool is_outside = (lead == 0xed && second >= 0xa0) || (lead == 0xf4 && second >= 0x90);
-    return is_overlong || is_outside ? 0 : len;
-}
-
-bool value_is_utf8(struct slice text)
-{
-    while (text.len > 0) {
-        size_t len = value_utf8_sequence(text);
-        if (len == 0)
-            return false;
-        text = slice_of(text.data + len, text.len - len);
-    }
-    return true;
 }
 
 bool value_double_of_int(int64_t integer, double *ret_number)

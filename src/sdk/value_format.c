@@ -1,6 +1,8 @@
 /* Values as text for people, in the manner of the original command line (compatibility 12.8). */
 #include "sdk/value.h"
 
+#include "wire/wire.h"
+
 #include <math.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -82,7 +84,7 @@ static void format_escaped(struct format *out, uint8_t byte, bool is_ascii)
 
 static void format_quoted(struct format *out, struct slice text)
 {
-    bool is_ascii = !value_is_utf8(text); /* then every byte that is not is escaped */
+    bool is_ascii = !wire_is_utf8(text); /* then every byte that is not is escaped */
     format_text(out, "\"");
     for (size_t i = 0; i < text.len; i++)
         format_escaped(out, text.data[i], is_ascii);

@@ -10,10 +10,11 @@
 
 #include "base/error.h"
 #include "base/mem.h"
+#include "wire/reader.h"
+#include "wire/wire.h"
 
 #define TAG(number, type) ((uint8_t)((number) << 3 | (type)))
 
-enum { TYPE_VARINT = 0, TYPE_FIXED64 = 1, TYPE_BYTES = 2, TYPE_FIXED32 = 5 };
 enum { FIELD_NULL = 1, FIELD_NUMBER = 2, FIELD_STRING = 3, FIELD_BOOL = 4, FIELD_STRUCT = 5, FIELD_LIST = 6 };
 enum { FIELD_ITEMS = 1, FIELD_KEY = 1, FIELD_VALUE = 2 };
 
@@ -63,7 +64,7 @@ static dr_code write_head(struct writer *writer, uint8_t tag, size_t end)
 
 static dr_code write_text(struct writer *writer, uint8_t tag, struct slice text)
 {
-    if (!value_is_utf8(text))
+    if (!wire_is_utf8(text))
         return error_set(writer->error, DR_INVALID_ARGUMENT, "a text is not UTF-8");
     size_t end = writer->len;
     dr_code code = write_bytes(writer, text.data, text.len);
@@ -73,7 +74,7 @@ static dr_code write_text(struct writer *writer, uint8_t tag, struct slice text)
 static dr_code write_number(struct writer *writer, double number)
 {
     uint64_t bits;
-    uint8_t field[9] = {TAG(FIELD_NUMBER, TYPE_FIXED64)};
+    uint8_t field[9] = {TAG(FIELD_NUMBER, WIRE_FIXED64)};
     memcpy(&bits, &number, sizeof bits);
     for (size_t i = 0; i < 8; i++)
         field[i + 1] = (uint8_t)(bits >> (8 * i));
@@ -105,11 +106,11 @@ static dr_code write_list(struct writer *writer, const dr_value *list)
         size_t end = writer->len;
         dr_code code = write_value(writer, list->list.items[i]);
         if (!code)
-            code = write_head(writer, TAG(FIELD_ITEMS, TYPE_BYTES), end);
+            code = write_head(writer, TAG(FIELD_ITEMS, WIRE_BYTES), end);
         if (code)
             return code;
     }
-    return write_head(writer, TAG(FIELD_LIST, TYPE_BYTES), list_end);
+    return write_head(writer, TAG(FIELD_LIST, WIRE_BYTES), list_end);
 }
 
 static dr_code write_map(struct writer *writer, const dr_value *map)
@@ -120,31 +121,31 @@ static dr_code write_map(struct writer *writer, const dr_value *map)
         size_t end = writer->len;
         dr_code code = write_value(writer, entry->value);
         if (!code)
-            code = write_head(writer, TAG(FIELD_VALUE, TYPE_BYTES), end);
+            code = write_head(writer, TAG(FIELD_VALUE, WIRE_BYTES), end);
         if (!code)
-            code = write_text(writer, TAG(FIELD_KEY, TYPE_BYTES), value_slice(entry->key));
+            code = write_text(writer, TAG(FIELD_KEY, WIRE_BYTES), value_slice(entry->key));
         if (!code)
-            code = write_head(writer, TAG(FIELD_ITEMS, TYPE_BYTES), end);
+            code = write_head(writer, TAG(FIELD_ITEMS, WIRE_BYTES), end);
         if (code)
             return code;
     }
-    return write_head(writer, TAG(FIELD_STRUCT, TYPE_BYTES), map_end);
+    return write_head(writer, TAG(FIELD_STRUCT, WIRE_BYTES), map_end);
 }
 
 static dr_code write_value(struct writer *writer, const dr_value *value)
 {
     switch (dr_value_kind(value)) {
     case DR_KIND_NULL:
-        return write_small(writer, TAG(FIELD_NULL, TYPE_VARINT), 0);
+        return write_small(writer, TAG(FIELD_NULL, WIRE_VARINT), 0);
     case DR_KIND_BOOL:
-        return write_small(writer, TAG(FIELD_BOOL, TYPE_VARINT), value->boolean);
+        return write_small(writer, TAG(FIELD_BOOL, WIRE_VARINT), value->boolean);
     case DR_KIND_INT:
     case DR_KIND_UINT:
         return write_integer(writer, value);
     case DR_KIND_FLOAT:
         return write_number(writer, value->number);
     case DR_KIND_TEXT:
-        return write_text(writer, TAG(FIELD_STRING, TYPE_BYTES), value_slice(value));
+        return write_text(writer, TAG(FIELD_STRING, WIRE_BYTES), value_slice(value));
     case DR_KIND_LIST:
         return write_list(writer, value);
     case DR_KIND_MAP:
@@ -179,67 +180,17 @@ struct reader {
     int depth; /* levels still allowed */
 };
 
-struct field {
-    uint64_t number;
-    uint64_t type;
-    uint64_t varint;   /* also the 64 bits of a fixed64 */
-    struct slice bytes;
-};
-
 static dr_code read_value(struct reader *reader, dr_value **ret_value);
 static dr_code read_map(struct reader *reader, dr_value **ret_value);
 static dr_code read_list(struct reader *reader, dr_value **ret_value);
 
-static bool read_varint(struct slice *rest, uint64_t *ret_number)
+/* The next field; false where the bytes make no sense. */
+static bool read_field(struct reader *reader, struct wire_field *field)
 {
-    uint64_t number = 0;
-    for (unsigned shift = 0; shift < 64 && rest->len > 0; shift += 7) {
-        uint8_t byte = rest->data[0];
-        *rest = slice_of(rest->data + 1, rest->len - 1);
-        number |= (uint64_t)(byte & 0x7f) << shift;
-        if (byte < 0x80) {
-            *ret_number = number;
-            return true;
-        }
-    }
-    return false;
+    return wire_read_field(&reader->rest, field) == WIRE_READ_FIELD;
 }
 
-static bool read_bytes(struct slice *rest, uint64_t len, struct slice *ret_bytes)
-{
-    if (len > rest->len)
-        return false;
-    *ret_bytes = slice_of(rest->data, (size_t)len);
-    *rest = slice_of(rest->data + len, rest->len - (size_t)len);
-    return true;
-}
-
-static bool read_field(struct slice *rest, struct field *field)
-{
-    uint64_t head = 0;
-    uint64_t len = 0;
-    if (!read_varint(rest, &head) || head >> 3 == 0)
-        return false;
-    *field = (struct field){.number = head >> 3, .type = head & 7};
-    switch (field->type) {
-    case TYPE_VARINT:
-        return read_varint(rest, &field->varint);
-    case TYPE_BYTES:
-        return read_varint(rest, &len) && read_bytes(rest, len, &field->bytes);
-    case TYPE_FIXED32:
-        return read_bytes(rest, 4, &field->bytes);
-    case TYPE_FIXED64:
-        if (!read_bytes(rest, 8, &field->bytes))
-            return false;
-        for (size_t i = 0; i < 8; i++)
-            field->varint |= (uint64_t)field->bytes.data[i] << (8 * i);
-        return true;
-    default:
-        return false; /* groups are not in these messages */
-    }
-}
-
-static bool field_is(const struct field *field, uint64_t number, uint64_t type)
+static bool field_is(const struct wire_field *field, uint32_t number, enum wire_type type)
 {
     return field->number == number && field->type == type;
 }
@@ -260,7 +211,7 @@ static dr_code read_made(const struct reader *reader, dr_value *made, dr_value *
 
 static dr_code read_text(const struct reader *reader, struct slice text, dr_value **ret_value)
 {
-    if (!value_is_utf8(text))
+    if (!wire_is_utf8(text))
         return read_failed(reader);
     return read_made(reader, dr_value_text_n((const char *)text.data, text.len), ret_value);
 }
@@ -281,22 +232,22 @@ static dr_code read_part(struct reader *reader, struct slice part, dr_code (*rea
     return code;
 }
 
-static dr_code read_kind(struct reader *reader, const struct field *field, dr_value **ret_value)
+static dr_code read_kind(struct reader *reader, const struct wire_field *field, dr_value **ret_value)
 {
     double number;
-    if (field_is(field, FIELD_NULL, TYPE_VARINT))
+    if (field_is(field, FIELD_NULL, WIRE_VARINT))
         return read_made(reader, dr_value_null(), ret_value);
-    if (field_is(field, FIELD_NUMBER, TYPE_FIXED64)) {
-        memcpy(&number, &field->varint, sizeof number);
+    if (field_is(field, FIELD_NUMBER, WIRE_FIXED64)) {
+        memcpy(&number, &field->number_value, sizeof number);
         return read_made(reader, dr_value_float(number), ret_value);
     }
-    if (field_is(field, FIELD_STRING, TYPE_BYTES))
+    if (field_is(field, FIELD_STRING, WIRE_BYTES))
         return read_text(reader, field->bytes, ret_value);
-    if (field_is(field, FIELD_BOOL, TYPE_VARINT))
-        return read_made(reader, dr_value_bool(field->varint != 0), ret_value);
-    if (field_is(field, FIELD_STRUCT, TYPE_BYTES))
+    if (field_is(field, FIELD_BOOL, WIRE_VARINT))
+        return read_made(reader, dr_value_bool(field->number_value != 0), ret_value);
+    if (field_is(field, FIELD_STRUCT, WIRE_BYTES))
         return read_part(reader, field->bytes, read_map, ret_value);
-    if (field_is(field, FIELD_LIST, TYPE_BYTES))
+    if (field_is(field, FIELD_LIST, WIRE_BYTES))
         return read_part(reader, field->bytes, read_list, ret_value);
     return field->number <= FIELD_LIST ? read_failed(reader) : DR_OK; /* a field of the future is skipped */
 }
@@ -306,9 +257,9 @@ static dr_code read_value(struct reader *reader, dr_value **ret_value)
 {
     dr_value *value = dr_value_null();
     while (reader->rest.len > 0) {
-        struct field field;
+        struct wire_field field;
         dr_value *next = NULL;
-        dr_code code = read_field(&reader->rest, &field) ? read_kind(reader, &field, &next) : read_failed(reader);
+        dr_code code = read_field(reader, &field) ? read_kind(reader, &field, &next) : read_failed(reader);
         if (code) {
             dr_value_unref(value);
             return code;
@@ -326,12 +277,12 @@ static dr_code read_list(struct reader *reader, dr_value **ret_value)
 {
     dr_builder *builder = dr_list_begin();
     while (reader->rest.len > 0) {
-        struct field field;
+        struct wire_field field;
         dr_value *item = NULL;
         dr_code code = DR_OK;
-        if (!read_field(&reader->rest, &field))
+        if (!read_field(reader, &field))
             code = read_failed(reader);
-        else if (field_is(&field, FIELD_ITEMS, TYPE_BYTES))
+        else if (field_is(&field, FIELD_ITEMS, WIRE_BYTES))
             code = read_part(reader, field.bytes, read_value, &item);
         if (code) {
             dr_builder_cancel(builder);
@@ -349,20 +300,20 @@ static dr_code read_entry(struct reader *reader, dr_builder *builder)
     dr_value *value = NULL;
     dr_code code = DR_OK;
     while (!code && reader->rest.len > 0) {
-        struct field field;
+        struct wire_field field;
         dr_value *next = NULL;
-        if (!read_field(&reader->rest, &field))
+        if (!read_field(reader, &field))
             code = read_failed(reader);
-        else if (field_is(&field, FIELD_KEY, TYPE_BYTES))
+        else if (field_is(&field, FIELD_KEY, WIRE_BYTES))
             key = field.bytes;
-        else if (field_is(&field, FIELD_VALUE, TYPE_BYTES))
+        else if (field_is(&field, FIELD_VALUE, WIRE_BYTES))
             code = read_part(reader, field.bytes, read_value, &next);
         if (next) {
             dr_value_unref(value);
             value = next;
         }
     }
-    if (!code && !value_is_utf8(key))
+    if (!code && !wire_is_utf8(key))
         code = read_failed(reader);
     if (code)
         dr_value_unref(value);
@@ -375,11 +326,11 @@ static dr_code read_map(struct reader *reader, dr_value **ret_value)
 {
     dr_builder *builder = dr_map_begin();
     while (reader->rest.len > 0) {
-        struct field field;
+        struct wire_field field;
         dr_code code = DR_OK;
-        if (!read_field(&reader->rest, &field)) {
+        if (!read_field(reader, &field)) {
             code = read_failed(reader);
-        } else if (field_is(&field, FIELD_ITEMS, TYPE_BYTES)) {
+        } else if (field_is(&field, FIELD_ITEMS, WIRE_BYTES)) {
             struct slice rest = reader->rest;
             reader->rest = field.bytes;
             code = read_entry(reader, builder);

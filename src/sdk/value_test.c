@@ -368,18 +368,6 @@ static void threads_share_a_value(void **state)
         assert_int_equal(pthread_join(threads[i], NULL), 0);
 }
 
-static void utf8_is_told_from_what_only_looks_like_it(void **state)
-{
-    (void)state;
-    static const char *const valid[] = {"", "a", "\xc3\xa4", "\xe2\x82\xac", "\xf0\x9f\x98\x80", "\xf4\x8f\xbf\xbf"};
-    static const char *const invalid[] = {"\x80",         "\xc0\x80",         "\xc3",     "\xe0\x80\x80", "\xed\xa0\x80",
-                                          "\xf0\x80\x80\x80", "\xf4\x90\x80\x80", "\xff", "\xe2\x82",     "a\xc3(", "\xf5\x80\x80\x80"};
-    for (size_t i = 0; i < sizeof valid / sizeof valid[0]; i++)
-        assert_true(value_is_utf8(slice_text(valid[i])));
-    for (size_t i = 0; i < sizeof invalid / sizeof invalid[0]; i++)
-        assert_false(value_is_utf8(slice_text(invalid[i])));
-}
-
 static dr_code build_everything(void *arg)
 {
     (void)arg;
@@ -420,7 +408,6 @@ int main(void)
         cmocka_unit_test(values_are_shown_as_people_write_them),
         cmocka_unit_test(a_short_buffer_gets_the_start_and_the_whole_length),
         cmocka_unit_test(threads_share_a_value),
-        cmocka_unit_test(utf8_is_told_from_what_only_looks_like_it),
         cmocka_unit_test(running_out_of_memory_while_building_leaks_nothing),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);

@@ -2,20 +2,20 @@
 #include "sdk/value_wire.h"
 #include "sdk/value.h"
 
+#include "base/arena.h"
 #include "base/error.h"
 #include "base/mem.h"
-#include <google/protobuf/any.pb-c.h>
+#include "wire/wire.h"
 #include <google/protobuf/duration.pb-c.h>
 #include <google/protobuf/timestamp.pb-c.h>
 #include <google/protobuf/wrappers.pb-c.h>
+#include <math.h>
 #include <stdio.h>
 
 /* The years 1 to 9999, and as much to either side. */
 #define TIMESTAMP_SECONDS_MIN INT64_C(-62135596800)
 #define TIMESTAMP_SECONDS_MAX INT64_C(253402300799)
 #define DURATION_SECONDS_MAX INT64_C(315576000000)
-/* Head and type URL of an Any, on top of the message in it. */
-#define ANY_BYTES_EXTRA 2048
 /* The longest of the messages with one scalar or two. */
 #define SCALAR_BYTES_MAX 32
 
@@ -50,7 +50,7 @@ static dr_code pack_bytes(const dr_value *value, const char *type_url, dr_value 
     message.value.len = value->bytes.len;
     if (value->bytes.len > DR_VALUE_PACKED_BYTES_MAX)
         return error_set(error, DR_RESOURCE_EXHAUSTED, "the value is longer than %d bytes", DR_VALUE_PACKED_BYTES_MAX);
-    if (value->kind == DR_KIND_TEXT && !value_is_utf8(value_slice(value)))
+    if (value->kind == DR_KIND_TEXT && !wire_is_utf8(value_slice(value)))
         return error_set(error, DR_INVALID_ARGUMENT, "a text is not UTF-8");
     uint8_t *bytes = mem_alloc(protobuf_c_message_get_packed_size(&message.base));
     if (bytes)
@@ -79,12 +79,23 @@ static dr_code pack_duration(const dr_value *value, dr_value **ret_message, stru
     return pack_scalar(&message.base, ret_message);
 }
 
+/* Generated code takes -0.0 for a default and leaves it away, and with it its sign. */
+static dr_code pack_float(double number, dr_value **ret_message)
+{
+    Google__Protobuf__DoubleValue message = GOOGLE__PROTOBUF__DOUBLE_VALUE__INIT;
+    message.value = number;
+    if (number != 0 || !signbit(number))
+        return pack_scalar(&message.base, ret_message);
+    static const uint8_t minus_zero[] = {0x09, 0, 0, 0, 0, 0, 0, 0, 0x80};
+    *ret_message = dr_value_message(VALUE_TYPE_PREFIX "google.protobuf.DoubleValue", minus_zero, sizeof minus_zero);
+    return DR_OK;
+}
+
 static dr_code pack_number(const dr_value *value, dr_value **ret_message)
 {
     Google__Protobuf__BoolValue boolean = GOOGLE__PROTOBUF__BOOL_VALUE__INIT;
     Google__Protobuf__Int64Value integer = GOOGLE__PROTOBUF__INT64_VALUE__INIT;
     Google__Protobuf__UInt64Value unsigned_integer = GOOGLE__PROTOBUF__UINT64_VALUE__INIT;
-    Google__Protobuf__DoubleValue number = GOOGLE__PROTOBUF__DOUBLE_VALUE__INIT;
     switch (value->kind) {
     case DR_KIND_BOOL:
         boolean.value = value->boolean;
@@ -96,8 +107,7 @@ static dr_code pack_number(const dr_value *value, dr_value **ret_message)
         unsigned_integer.value = value->unsigned_integer;
         return pack_scalar(&unsigned_integer.base, ret_message);
     default:
-        number.value = value->number;
-        return pack_scalar(&number.base, ret_message);
+        return pack_float(value->number, ret_message);
     }
 }
 
@@ -149,36 +159,14 @@ dr_code value_encode_any(const dr_value *value, struct buf *buf, struct dr_error
     dr_code code = dr_value_pack(value, &message, error);
     if (code)
         return code;
-    Google__Protobuf__Any any = GOOGLE__PROTOBUF__ANY__INIT;
-    any.type_url = message->bytes.type_url;
-    any.value.data = message->bytes.data;
-    any.value.len = message->bytes.len;
-    size_t len = protobuf_c_message_get_packed_size(&any.base);
-    code = buf_reserve(buf, len);
-    if (!code)
-        buf->len += protobuf_c_message_pack(&any.base, buf->data + buf->len);
-    else
+    code = wire_any_encode(slice_text(message->bytes.type_url), value_slice(message), buf);
+    if (code)
         (void)error_set(error, code, "%s", dr_code_text(code));
     dr_value_unref(message);
     return code;
 }
 
 /* ---- Unpacking ---- */
-
-/* protobuf-c answers NULL to damage and to want of memory alike; the allocator tells which it was. */
-static void *unpack_alloc(void *has_failed, size_t size)
-{
-    void *memory = mem_alloc(size);
-    if (!memory)
-        *(bool *)has_failed = true;
-    return memory;
-}
-
-static void unpack_free(void *has_failed, void *memory)
-{
-    (void)has_failed;
-    mem_free(memory);
-}
 
 static dr_value *made_of_double(const ProtobufCMessage *m)
 {
@@ -257,28 +245,34 @@ static const struct scalar {
     {"Duration", &google__protobuf__duration__descriptor, made_of_duration},
 };
 
+/* Room for one of the messages above and a copy of its bytes. */
+#define UNPACK_ARENA_BYTES_MAX (2 * (size_t)DR_VALUE_PACKED_BYTES_MAX)
+
 static dr_code unpack_scalar(const struct scalar *scalar, struct slice bytes, dr_value **ret_value,
                              struct dr_error *error)
 {
-    bool has_failed = false;
-    ProtobufCAllocator allocator = {.alloc = unpack_alloc, .free = unpack_free, .allocator_data = &has_failed};
-    /* protobuf-c takes NULL for a mistake, also when there are no bytes to read. */
-    const uint8_t *data = bytes.data ? bytes.data : (const uint8_t *)"";
-    ProtobufCMessage *message = protobuf_c_message_unpack(scalar->descriptor, &allocator, bytes.len, data);
-    if (!message && has_failed)
-        return no_memory(error);
-    dr_value *value = message ? scalar->made_of(message) : NULL;
-    bool is_damaged = !message || (value && value->kind == DR_KIND_TEXT && !value_is_utf8(value_slice(value)));
-    if (message)
-        protobuf_c_message_free_unpacked(message, &allocator);
-    if (is_damaged) {
-        dr_value_unref(value);
-        return error_set(error, DR_INVALID_ARGUMENT, "damaged google.protobuf.%s", scalar->name);
-    }
+    struct arena arena;
+    ProtobufCMessage *message = NULL;
+    dr_value *value = NULL;
+    arena_init(&arena, UNPACK_ARENA_BYTES_MAX);
+    dr_code code = wire_unpack(scalar->descriptor, bytes, &arena, &message, error);
+    if (code == DR_INVALID_ARGUMENT)
+        (void)error_wrap(error, "google.protobuf.%s", scalar->name);
+    if (code)
+        goto cleanup;
+    value = scalar->made_of(message);
     if (!value)
-        return no_memory(error);
+        code = no_memory(error);
+    else if (value->kind == DR_KIND_TEXT && !wire_is_utf8(value_slice(value)))
+        code = error_set(error, DR_INVALID_ARGUMENT, "google.protobuf.%s: the text is not UTF-8", scalar->name);
+    if (code)
+        goto cleanup;
     *ret_value = value;
-    return DR_OK;
+    value = NULL;
+cleanup:
+    dr_value_unref(value);
+    arena_deinit(&arena);
+    return code;
 }
 
 dr_code dr_value_unpack(const dr_value *message, dr_value **ret_value, struct dr_error *error)
@@ -309,27 +303,27 @@ dr_code dr_value_unpack(const dr_value *message, dr_value **ret_value, struct dr
 
 dr_code value_decode_any(struct slice any, dr_value **ret_value, struct dr_error *error)
 {
-    bool has_failed = false;
-    ProtobufCAllocator allocator = {.alloc = unpack_alloc, .free = unpack_free, .allocator_data = &has_failed};
+    struct slice type_url;
+    struct slice bytes;
     if (!any.data) {
         *ret_value = dr_value_null();
         return DR_OK;
     }
-    if (any.len > DR_VALUE_PACKED_BYTES_MAX + ANY_BYTES_EXTRA)
-        return error_set(error, DR_RESOURCE_EXHAUSTED, "the value is longer than %d bytes", DR_VALUE_PACKED_BYTES_MAX);
-    Google__Protobuf__Any *decoded = google__protobuf__any__unpack(&allocator, any.len, any.data);
-    if (!decoded)
-        return has_failed ? no_memory(error) : error_set(error, DR_INVALID_ARGUMENT, "damaged google.protobuf.Any");
-    dr_code code = DR_OK;
-    dr_value *message = NULL;
-    if (strlen(decoded->type_url) > VALUE_TYPE_URL_BYTES_MAX)
-        code = error_set(error, DR_INVALID_ARGUMENT, "the type URL of a value is longer than %d bytes",
+    dr_code code = wire_any_split(any, &type_url, &bytes, error);
+    if (code)
+        return code;
+    if (type_url.len > VALUE_TYPE_URL_BYTES_MAX)
+        return error_set(error, DR_INVALID_ARGUMENT, "the type URL of a value is longer than %d bytes",
                          VALUE_TYPE_URL_BYTES_MAX);
-    else if (!(message = dr_value_message(decoded->type_url, decoded->value.data, decoded->value.len)))
-        code = no_memory(error);
-    google__protobuf__any__free_unpacked(decoded, &allocator);
-    if (!code)
-        code = dr_value_unpack(message, ret_value, error);
+    if (bytes.len > DR_VALUE_PACKED_BYTES_MAX)
+        return error_set(error, DR_RESOURCE_EXHAUSTED, "the value is longer than %d bytes", DR_VALUE_PACKED_BYTES_MAX);
+    char url[VALUE_TYPE_URL_BYTES_MAX + 1];
+    memcpy(url, type_url.len > 0 ? (const char *)type_url.data : "", type_url.len);
+    url[type_url.len] = 0;
+    dr_value *message = dr_value_message(url, bytes.data, bytes.len);
+    if (!message)
+        return no_memory(error);
+    code = dr_value_unpack(message, ret_value, error);
     dr_value_unref(message);
     return code;
 }
