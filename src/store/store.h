@@ -122,4 +122,9 @@ dr_code store_counts(struct store *store, struct store_counts *ret_counts, struc
 
 void store_records_deinit(struct store_records *records); /* accepts a zeroed struct */
 
+/* For implementations: room for one more record, zeroed; NULL when out of memory. */
+struct call_record *store_records_add(struct store_records *records);
+/* For implementations: roughly what a record holds in memory. */
+size_t store_record_bytes(const struct call_record *record);
+
 #endif

@@ -1,0 +1,212 @@
+#include "store/store_queue.h"
+
+#include "base/check.h"
+#include "base/error.h"
+#include "base/list.h"
+#include "base/mem.h"
+
+#include <pthread.h>
+#include <stdatomic.h>
+#include <time.h>
+
+#define RETRY_FIRST_MS 100
+#define RETRY_MAX_MS 5000
+#define GROUP_BATCHES_MAX 1024
+
+struct entry {
+    struct list node;
+    struct batch *batch; /* NULL = a job */
+    store_commit_fn *on_done;
+    store_job_fn *job;
+    void *arg;
+};
+
+struct store_queue {
+    struct store_queue_config config;
+    pthread_t thread;
+    pthread_mutex_t lock;
+    pthread_cond_t changed;
+    struct list entries;    /* under lock */
+    bool is_stopping;       /* under lock */
+    atomic_size_t depth;
+    bool is_in_trouble;     /* queue thread only */
+};
+
+static void push(struct store_queue *queue, struct entry entry)
+{
+    struct entry *copy = mem_must_alloc(sizeof *copy);
+    *copy = entry;
+    atomic_fetch_add(&queue->depth, 1);
+    pthread_mutex_lock(&queue->lock);
+    CHECK(!queue->is_stopping);
+    bool was_empty = list_is_empty(&queue->entries);
+    list_push_back(&queue->entries, &copy->node);
+    pthread_mutex_unlock(&queue->lock);
+    if (was_empty)
+        pthread_cond_signal(&queue->changed);
+}
+
+void store_queue_commit(struct store_queue *queue, struct batch *batch, store_commit_fn *on_done, void *arg)
+{
+    CHECK(batch);
+    push(queue, (struct entry){.batch = batch, .on_done = on_done, .arg = arg});
+}
+
+void store_queue_run(struct store_queue *queue, store_job_fn *job, void *arg)
+{
+    push(queue, (struct entry){.job = job, .arg = arg});
+}
+
+size_t store_queue_depth(const struct store_queue *queue)
+{
+    return atomic_load(&queue->depth);
+}
+
+static void tell_trouble(struct store_queue *queue, dr_code code, const char *message)
+{
+    bool is_in_trouble = code != DR_OK;
+    if (is_in_trouble == queue->is_in_trouble)
+        return;
+    queue->is_in_trouble = is_in_trouble;
+    if (queue->config.on_trouble)
+        queue->config.on_trouble(queue->config.trouble_arg, code, message);
+}
+
+/* True when the queue is being stopped. */
+static bool pause_ms(struct store_queue *queue, long ms)
+{
+    struct timespec until;
+    clock_gettime(CLOCK_MONOTONIC, &until);
+    until.tv_sec += ms / 1000;
+    until.tv_nsec += ms % 1000 * 1000000;
+    if (until.tv_nsec >= 1000000000) {
+        until.tv_sec++;
+        until.tv_nsec -= 1000000000;
+    }
+    pthread_mutex_lock(&queue->lock);
+    int waited = 0;
+    while (!queue->is_stopping && waited == 0)
+        waited = pthread_cond_timedwait(&queue->changed, &queue->lock, &until);
+    bool is_stopping = queue->is_stopping;
+    pthread_mutex_unlock(&queue->lock);
+    return is_stopping;
+}
+
+static dr_code commit_until_it_works(struct store_queue *queue, struct batch **batches, size_t n)
+{
+    long ms = RETRY_FIRST_MS;
+    for (;;) {
+        struct dr_error error = {0};
+        dr_code code = store_commit(queue->config.store, batches, n, &error);
+        tell_trouble(queue, code, error.message);
+        if (code == DR_OK || pause_ms(queue, ms))
+            return code;
+        ms = ms * 2 < RETRY_MAX_MS ? ms * 2 : RETRY_MAX_MS;
+    }
+}
+
+static void finish(struct store_queue *queue, struct entry *entry)
+{
+    mem_free(entry);
+    atomic_fetch_sub(&queue->depth, 1);
+}
+
+/* Commits the batches at the head of the list, all that stand together. */
+static void commit_group(struct store_queue *queue, struct list *entries)
+{
+    struct batch *batches[GROUP_BATCHES_MAX];
+    struct entry *group[GROUP_BATCHES_MAX];
+    size_t n = 0, n_ops = 0;
+    while (!list_is_empty(entries) && n < GROUP_BATCHES_MAX && n_ops < STORE_QUEUE_GROUP_OPS) {
+        struct entry *entry = container_of(entries->next, struct entry, node);
+        if (!entry->batch)
+            break;
+        list_remove(&entry->node);
+        n_ops += entry->batch->n_ops;
+        batches[n] = entry->batch;
+        group[n++] = entry;
+    }
+    dr_code code = commit_until_it_works(queue, batches, n);
+    for (size_t i = 0; i < n; i++) {
+        uint64_t sequence = batches[i]->sequence;
+        batch_destroy(batches[i]);
+        if (group[i]->on_done)
+            group[i]->on_done(group[i]->arg, sequence, code);
+        finish(queue, group[i]);
+    }
+}
+
+static void work_off(struct store_queue *queue, struct list *entries)
+{
+    while (!list_is_empty(entries)) {
+        struct entry *entry = container_of(entries->next, struct entry, node);
+        if (entry->batch) {
+            commit_group(queue, entries);
+            continue;
+        }
+        list_remove(&entry->node);
+        entry->job(queue->config.store, entry->arg);
+        finish(queue, entry);
+    }
+}
+
+static void *run(void *arg)
+{
+    struct store_queue *queue = arg;
+    for (;;) {
+        struct list taken;
+        list_init(&taken);
+        pthread_mutex_lock(&queue->lock);
+        while (list_is_empty(&queue->entries) && !queue->is_stopping)
+            pthread_cond_wait(&queue->changed, &queue->lock);
+        bool is_over = list_is_empty(&queue->entries);
+        struct list *node;
+        while ((node = list_pop_front(&queue->entries)))
+            list_push_back(&taken, node);
+        pthread_mutex_unlock(&queue->lock);
+        if (is_over)
+            return NULL;
+        work_off(queue, &taken);
+    }
+}
+
+dr_code store_queue_start(const struct store_queue_config *config, struct store_queue **ret_queue,
+                          struct dr_error *error)
+{
+    struct store_queue *queue = mem_zalloc(sizeof *queue);
+    if (!queue)
+        return error_set(error, DR_NO_MEMORY, "start the store: out of memory");
+    queue->config = *config;
+    list_init(&queue->entries);
+    pthread_mutex_init(&queue->lock, NULL);
+    pthread_condattr_t attributes;
+    pthread_condattr_init(&attributes);
+    pthread_condattr_setclock(&attributes, CLOCK_MONOTONIC);
+    pthread_cond_init(&queue->changed, &attributes);
+    pthread_condattr_destroy(&attributes);
+    int failure = pthread_create(&queue->thread, NULL, run, queue);
+    if (failure) {
+        pthread_cond_destroy(&queue->changed);
+        pthread_mutex_destroy(&queue->lock);
+        mem_free(queue);
+        return error_set(error, DR_RESOURCE_EXHAUSTED, "start the store's thread: %s", strerror(failure));
+    }
+    *ret_queue = queue;
+    return DR_OK;
+}
+
+void store_queue_stop(struct store_queue *queue)
+{
+    if (!queue)
+        return;
+    pthread_mutex_lock(&queue->lock);
+    queue->is_stopping = true;
+    pthread_mutex_unlock(&queue->lock);
+    pthread_cond_signal(&queue->changed);
+    pthread_join(queue->thread, NULL);
+    CHECK(list_is_empty(&queue->entries));
+    store_close(queue->config.store);
+    pthread_cond_destroy(&queue->changed);
+    pthread_mutex_destroy(&queue->lock);
+    mem_free(queue);
+}

@@ -1,0 +1,506 @@
+/* Random histories against the engine and the memory store, with crashes, late commits and reads, and far too little
+ * memory for the calls there are. Goal: I1 to I6 and liveness, for many seeds. Method: the saved state of a coroutine is
+ * the list of results it has had and the number of calls it has made; so a result that comes twice, or never, shows.
+ *
+ *     engine_random_test [first seed] [number of seeds] */
+#include "engine/engine.h"
+#include "base/mem.h"
+#include "base/random.h"
+#include "store/store.h"
+
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stdio.h>
+#include <stdlib.h>
+
+#include <cmocka.h>
+
+#define CHILDREN_MAX 12
+#define FLIGHTS_MAX 4096
+#define QUEUE_MAX 65536
+#define ROOTS_MAX 400
+
+/* What a coroutine saves. */
+struct saved {
+    uint32_t n_made;
+    uint32_t n_got;
+    bool has[CHILDREN_MAX + 1];
+};
+
+struct flight {
+    struct id id;
+    uint32_t attempt;
+    uint32_t depth;
+    bool is_resume;
+    bool was_aborted;
+    struct saved saved;
+};
+
+struct item { /* what the store has to do, in order */
+    struct batch *batch;
+    struct engine_effect read;
+};
+
+struct root {
+    struct id id;
+    uint64_t token;
+    bool is_acknowledged;
+    bool is_cancelled;
+    bool is_seen_done;
+    bool is_waited;
+    uint8_t status;
+    uint64_t done_sequence;
+};
+
+struct history {
+    struct random random;
+    struct engine *engine;
+    struct engine_config config;
+    struct store *store;
+    int64_t now_ns;
+    int64_t deadline_ns;
+    struct flight flights[FLIGHTS_MAX];
+    size_t n_flights;
+    struct item *queue;
+    size_t head, tail;
+    struct root roots[ROOTS_MAX];
+    size_t n_roots;
+    uint64_t next_token;
+    bool is_calm;
+    uint64_t n_crashes, n_replies, n_resumes;
+};
+
+static struct history h;
+
+static uint64_t below(uint64_t bound)
+{
+    return random_below(&h.random, bound);
+}
+
+static void step(const struct engine_event *event);
+
+static uint32_t depth_of(const struct wire_run_request *request)
+{
+    return request->function.len > 1 ? (uint32_t)(request->function.data[1] - '0') : 0;
+}
+
+static void on_start(const struct engine_effect *effect)
+{
+    const struct wire_run_request *request = &effect->start.request;
+    for (size_t i = 0; i < h.n_flights; i++)
+        if (id_equal(h.flights[i].id, effect->start.id))
+            fail_msg("I3: two attempts of a call in flight");
+    assert_in_range(h.n_flights, 0, FLIGHTS_MAX - 1);
+    struct flight *flight = &h.flights[h.n_flights++];
+    *flight = (struct flight){.id = effect->start.id, .attempt = effect->start.attempt, .depth = depth_of(request)};
+    if (request->directive != WIRE_DIRECTIVE_POLL_RESULT)
+        return;
+    h.n_resumes++;
+    flight->is_resume = true;
+    assert_int_equal(request->poll_result.state.len, sizeof flight->saved);
+    memcpy(&flight->saved, request->poll_result.state.data, sizeof flight->saved);
+    for (size_t i = 0; i < request->poll_result.n_results; i++) {
+        uint64_t which = request->poll_result.results[i].correlation_id;
+        assert_in_range(which, 1, flight->saved.n_made);
+        assert_false(flight->saved.has[which]); /* I2 */
+        flight->saved.has[which] = true;
+        flight->saved.n_got++;
+    }
+}
+
+static void on_abort(const struct engine_effect *effect)
+{
+    for (size_t i = 0; i < h.n_flights; i++)
+        if (id_equal(h.flights[i].id, effect->start.id))
+            h.flights[i].was_aborted = true;
+}
+
+static void on_submitted(const struct engine_effect *effect)
+{
+    assert_int_equal(effect->answer.code, DR_OK);
+    for (size_t i = 0; i < h.n_roots; i++) {
+        if (h.roots[i].token == effect->answer.token) {
+            h.roots[i].is_acknowledged = true;
+            h.roots[i].id = effect->answer.ids[0];
+        }
+    }
+}
+
+static void on_wake(const struct engine_effect *effect)
+{
+    assert_int_equal(effect->answer.code, DR_OK); /* I4: an acknowledged call is found */
+    const struct call_record *record = effect->answer.record;
+    for (size_t i = 0; i < h.n_roots; i++) {
+        struct root *root = &h.roots[i];
+        if (!root->is_acknowledged || !id_equal(root->id, record->id))
+            continue;
+        root->is_waited = false;
+        if (root->is_seen_done) { /* I1, I7 */
+            assert_int_equal(root->status, record->status);
+            assert_int_equal(root->done_sequence, record->done_sequence);
+        }
+        root->is_seen_done = true;
+        root->status = record->status;
+        root->done_sequence = record->done_sequence;
+    }
+}
+
+static void queue_push(struct item item)
+{
+    assert_true(h.tail - h.head < QUEUE_MAX);
+    h.queue[h.tail++ % QUEUE_MAX] = item;
+}
+
+static void perform(const struct engine_update *update)
+{
+    h.deadline_ns = update->next_deadline_ns;
+    if (update->batch)
+        queue_push((struct item){.batch = update->batch});
+    for (size_t i = 0; i < update->n_effects; i++) {
+        const struct engine_effect *effect = &update->effects[i];
+        if (effect->kind == ENGINE_START)
+            on_start(effect);
+        else if (effect->kind == ENGINE_ABORT)
+            on_abort(effect);
+        else if (effect->kind == ENGINE_ANSWER_SUBMIT)
+            on_submitted(effect);
+        else if (effect->kind == ENGINE_WAKE)
+            on_wake(effect);
+        else if (effect->kind != ENGINE_ANSWER_CANCEL)
+            queue_push((struct item){.read = *effect});
+    }
+}
+
+static void step(const struct engine_event *event)
+{
+    struct engine_update update = {0};
+    engine_step(h.engine, event, h.now_ns, &update);
+    perform(&update);
+}
+
+static void do_load(const struct engine_effect *read)
+{
+    struct call_record record = {0};
+    struct store_records children = {0};
+    struct engine_event event = {.kind = ENGINE_LOADED};
+    event.loaded.id = read->read.id;
+    event.loaded.is_found = store_read(h.store, read->read.id, &record, NULL) == DR_OK;
+    event.loaded.record = &record;
+    if (event.loaded.is_found && record.state != CALL_DONE && record.has_children)
+        assert_int_equal(store_read_children(h.store, record.id, record.generation, &children,
+                                             &event.loaded.n_outstanding, NULL), DR_OK);
+    event.loaded.children = children.records;
+    event.loaded.n_children = children.n_records;
+    step(&event);
+    store_records_deinit(&children);
+    record_deinit(&record);
+}
+
+static void do_scan_due(const struct engine_effect *read)
+{
+    struct store_scan_result result = {0};
+    struct engine_event event = {.kind = ENGINE_DUE_SCANNED};
+    assert_int_equal(store_scan_due(h.store, (struct store_cursor){read->read.after_wake_ns, read->read.id},
+                                    read->read.until_ns, 1 + below(5), read->read.bytes_max, &result, NULL), DR_OK);
+    event.scanned.records = result.records.records;
+    event.scanned.n_records = result.records.n_records;
+    event.scanned.is_complete = result.is_complete;
+    event.scanned.next_wake_ns = result.next_wake_ns;
+    step(&event);
+    store_records_deinit(&result.records);
+}
+
+static void do_scan_others(const struct engine_effect *read)
+{
+    struct engine_event event = {0};
+    struct store_records records = {0};
+    struct id ids[2048];
+    if (read->kind == ENGINE_SCAN_CHILDREN) {
+        event.kind = ENGINE_CHILDREN_SCANNED;
+        event.found.parent = read->read.id;
+        event.found.below_generation = read->read.below_generation;
+        assert_int_equal(store_scan_live_children(h.store, read->read.id, read->read.below_generation, 1 + below(3),
+                                                  &records, NULL), DR_OK);
+        event.found.records = records.records;
+        event.found.n = records.n_records;
+    } else if (read->kind == ENGINE_PURGE) {
+        event.kind = ENGINE_PURGED;
+        assert_int_equal(store_purge(h.store, read->purge.done_before_ns, read->purge.limit, &event.purged.n_purged,
+                                     &event.purged.next_done_ns, NULL), DR_OK);
+    } else {
+        bool is_mail = read->kind == ENGINE_SCAN_MAIL;
+        event.kind = is_mail ? ENGINE_MAIL_SCANNED : ENGINE_SWEEPS_SCANNED;
+        event.found.ids = ids;
+        assert_int_equal((is_mail ? store_scan_mail : store_scan_sweeps)(h.store, read->read.id, read->read.limit, ids,
+                                                                         &event.found.n, NULL), DR_OK);
+    }
+    step(&event);
+    store_records_deinit(&records);
+}
+
+static void do_store(void)
+{
+    if (h.head == h.tail)
+        return;
+    struct item item = h.queue[h.head++ % QUEUE_MAX];
+    if (item.batch) {
+        assert_int_equal(store_commit(h.store, &item.batch, 1, NULL), DR_OK);
+        struct engine_event event = {.kind = ENGINE_BATCH_DURABLE, .durable_sequence = item.batch->sequence};
+        batch_destroy(item.batch);
+        step(&event);
+    } else if (item.read.kind == ENGINE_LOAD) {
+        do_load(&item.read);
+    } else if (item.read.kind == ENGINE_SCAN_DUE) {
+        do_scan_due(&item.read);
+    } else {
+        do_scan_others(&item.read);
+    }
+}
+
+static void do_submit(void)
+{
+    if (h.n_roots == ROOTS_MAX)
+        return;
+    struct root *root = &h.roots[h.n_roots++];
+    *root = (struct root){.token = ++h.next_token};
+    char endpoint[20];
+    snprintf(endpoint, sizeof endpoint, "http://e%d", (int)below(3));
+    struct wire_call call = {.endpoint = slice_text(endpoint), .function = slice_text("f0"),
+                             .expiration_ns = 30 * 24 * 3600 * NS_PER_S};
+    struct engine_event event = {.kind = ENGINE_SUBMIT};
+    event.submit.token = root->token;
+    event.submit.project = 1;
+    event.submit.calls = &call;
+    event.submit.n_calls = 1;
+    step(&event);
+}
+
+static void reply_poll(struct flight *flight, struct wire_run_response *response, struct wire_call *calls)
+{
+    static char function[CHILDREN_MAX + 1][3];
+    static struct saved saved;
+    saved = flight->saved;
+    uint32_t room = flight->depth < 3 ? CHILDREN_MAX - saved.n_made : 0;
+    uint32_t n = h.is_calm ? 0 : (uint32_t)below((room < 5 ? room : 5) + 1);
+    for (uint32_t i = 0; i < n; i++) {
+        char *name = function[i];
+        name[0] = 'f';
+        name[1] = (char)('0' + flight->depth + 1);
+        calls[i] = (struct wire_call){.function = slice_of(name, 2), .correlation_id = ++saved.n_made,
+                                      .expiration_ns = 30 * 24 * 3600 * NS_PER_S};
+    }
+    response->outcome = WIRE_OUTCOME_POLL;
+    response->poll.state_arm = WIRE_STATE_BYTES;
+    response->poll.state = slice_of(&saved, sizeof saved);
+    response->poll.calls = calls;
+    response->poll.n_calls = n;
+    response->poll.min_results = (int32_t)below(4);
+    response->poll.max_results = (int32_t)below(4);
+    bool is_waiting_for_something = saved.n_got < saved.n_made;
+    response->poll.has_max_wait = !is_waiting_for_something || below(2);
+    response->poll.max_wait_ns = (int64_t)below(3) * (int64_t)below(20) * NS_PER_S;
+}
+
+static void do_reply(void)
+{
+    if (h.n_flights == 0)
+        return;
+    size_t which = below(h.n_flights);
+    struct flight flight = h.flights[which];
+    h.flights[which] = h.flights[--h.n_flights];
+    h.n_replies++;
+    struct wire_call calls[CHILDREN_MAX];
+    struct wire_run_response response = {.status = DR_STATUS_OK, .outcome = WIRE_OUTCOME_EXIT, .has_result = true};
+    struct engine_event event = {.kind = ENGINE_ATTEMPT_DONE};
+    event.attempt_done.id = flight.id;
+    event.attempt_done.attempt = flight.attempt;
+    event.attempt_done.response = &response;
+    uint64_t dice = h.is_calm ? 50 + below(50) : below(100);
+    bool has_all = flight.saved.n_got == flight.saved.n_made;
+    if (dice < 8)
+        response.status = DR_STATUS_TEMPORARY_ERROR;
+    else if (dice < 12) {
+        event.attempt_done.response = NULL;
+        event.attempt_done.status = DR_STATUS_TCP_ERROR;
+    } else if (dice < 15)
+        response.status = DR_STATUS_INCOMPATIBLE_STATE;
+    else if (dice < 18) {
+        response.has_tail_call = true;
+        response.status = dice == 15 ? DR_STATUS_TEMPORARY_ERROR : DR_STATUS_OK;
+        static char name[3];
+        snprintf(name, sizeof name, "f%u", flight.depth % 10);
+        response.tail_call.function = slice_text(name);
+    } else if (dice < 20)
+        response.status = DR_STATUS_PERMANENT_ERROR;
+    else if (!has_all || (!h.is_calm && dice < 60 && flight.depth < 3))
+        reply_poll(&flight, &response, calls);
+    else
+        response.result.output = slice_text("done");
+    step(&event);
+}
+
+static void do_tick(bool is_far)
+{
+    if (is_far && h.deadline_ns != TIME_NEVER && h.deadline_ns > h.now_ns)
+        h.now_ns = h.deadline_ns;
+    else
+        h.now_ns += (int64_t)below(NS_PER_S / 10);
+    step(&(struct engine_event){.kind = ENGINE_TICK});
+}
+
+static void do_ask(enum engine_event_kind kind)
+{
+    if (h.n_roots == 0)
+        return;
+    struct root *root = &h.roots[below(h.n_roots)];
+    if (!root->is_acknowledged)
+        return;
+    struct engine_event event = {.kind = kind};
+    event.ask.token = ++h.next_token;
+    event.ask.id = root->id;
+    event.ask.deadline_ns = TIME_NEVER;
+    if (kind == ENGINE_CANCEL_CALL)
+        root->is_cancelled = true;
+    else
+        root->is_waited = true;
+    step(&event);
+}
+
+static void boot(void)
+{
+    h.config.seed[0] = random_next(&h.random) | 1;
+    h.engine = engine_create(&h.config);
+    step(&(struct engine_event){.kind = ENGINE_RECOVER});
+}
+
+static void drop_queue(void)
+{
+    while (h.head != h.tail)
+        batch_destroy(h.queue[h.head++ % QUEUE_MAX].batch);
+}
+
+static void do_crash(void)
+{
+    h.n_crashes++;
+    drop_queue();
+    engine_destroy(h.engine);
+    h.n_flights = 0;
+    for (size_t i = 0; i < h.n_roots; i++)
+        h.roots[i].is_waited = false;
+    boot();
+}
+
+static void one_operation(void)
+{
+    uint64_t dice = below(1000);
+    if (dice < 60)
+        do_submit();
+    else if (dice < 460)
+        do_store();
+    else if (dice < 800)
+        do_reply();
+    else if (dice < 900)
+        do_tick(false);
+    else if (dice < 950)
+        do_tick(true);
+    else if (dice < 960)
+        do_ask(ENGINE_CANCEL_CALL);
+    else if (dice < 995)
+        do_ask(ENGINE_WAIT);
+    else
+        do_crash();
+}
+
+/* Faults stop: everything that can finish does, without anything expiring. */
+static void calm_down(void)
+{
+    h.is_calm = true;
+    int64_t until_ns = h.now_ns + 12 * 3600 * NS_PER_S;
+    struct store_counts counts = {.n_live = 1};
+    for (uint64_t i = 0; counts.n_live > 0; i++) {
+        if (i > 2000000)
+            fail_msg("liveness: %llu calls live, %zu in flight", (unsigned long long)counts.n_live, h.n_flights);
+        while (h.head != h.tail)
+            do_store();
+        if (h.n_flights > 0) {
+            do_reply();
+        } else {
+            if (h.deadline_ns == TIME_NEVER || h.now_ns > until_ns) {
+                assert_int_equal(store_counts(h.store, &counts, NULL), DR_OK);
+                if (counts.n_live > 0)
+                    fail_msg("liveness: %llu calls wait for ever", (unsigned long long)counts.n_live);
+            }
+            do_tick(true);
+        }
+        if (i % 64 == 0 || h.n_flights == 0)
+            assert_int_equal(store_counts(h.store, &counts, NULL), DR_OK);
+    }
+    while (h.head != h.tail)
+        do_store();
+}
+
+static void check_all_known(void)
+{
+    for (size_t i = 0; i < h.n_roots; i++) {
+        struct root *root = &h.roots[i];
+        if (!root->is_acknowledged)
+            continue;
+        struct engine_event event = {.kind = ENGINE_WAIT};
+        event.ask.token = ++h.next_token;
+        event.ask.id = root->id;
+        event.ask.deadline_ns = TIME_NEVER;
+        root->is_waited = true;
+        step(&event);
+        while (h.head != h.tail)
+            do_store();
+        assert_false(root->is_waited);
+        assert_true(root->is_seen_done);
+        assert_int_not_equal(root->status, DR_STATUS_TIMEOUT);
+    }
+    assert_true(engine_is_idle(h.engine));
+}
+
+static void run_history(uint64_t seed)
+{
+    struct item *queue = h.queue;
+    h = (struct history){.queue = queue, .now_ns = 1000 * NS_PER_S};
+    random_init(&h.random, seed);
+    h.config = (struct engine_config){.resident_max = 1 + (uint32_t)below(20),
+                                      .tree_resident_max = 2 + (uint32_t)below(6),
+                                      .in_flight_max = 1 + (uint32_t)below(40),
+                                      .max_expiration_ns = 60 * 24 * 3600 * NS_PER_S,
+                                      .retention_ns = 60 * 24 * 3600 * NS_PER_S};
+    assert_int_equal(store_memory_open(&h.store, NULL), DR_OK);
+    boot();
+    for (int i = 0; i < 4000; i++)
+        one_operation();
+    calm_down();
+    check_all_known();
+    engine_destroy(h.engine);
+    drop_queue();
+    store_close(h.store);
+}
+
+static uint64_t first_seed = 1, n_seeds = 150;
+
+static void random_histories_keep_the_invariants(void **state)
+{
+    (void)state;
+    h.queue = mem_must_zalloc(QUEUE_MAX * sizeof *h.queue);
+    for (uint64_t seed = first_seed; seed < first_seed + n_seeds; seed++) {
+        fprintf(stderr, "\rseed %llu ", (unsigned long long)seed); /* the last one shown is the one that fails */
+        run_history(seed);
+    }
+    fprintf(stderr, "\n");
+    mem_free(h.queue);
+}
+
+int main(int argc, char **argv)
+{
+    if (argc > 1)
+        first_seed = strtoull(argv[1], NULL, 10);
+    if (argc > 2)
+        n_seeds = strtoull(argv[2], NULL, 10);
+    const struct CMUnitTest tests[] = {cmocka_unit_test(random_histories_keep_the_invariants)};
+    return cmocka_run_group_tests(tests, NULL, NULL);
+}
