@@ -114,6 +114,20 @@ static void starts_a_small_tree_within_one_round_of_a_big_one(void **state)
     mem_free(big);
 }
 
+static void trees_take_turns(void **state)
+{
+    (void)state;
+    struct scheduler *scheduler = scheduler_with(100, 0);
+    struct call calls[9];
+    for (uint32_t i = 0; i < 9; i++)
+        push(scheduler, &calls[i], "http://a", i / 3, i);
+    char order[10] = "";
+    for (int i = 0; i < 9; i++)
+        order[i] = (char)('0' + next(scheduler)->tree);
+    assert_string_equal(order, "012012012");
+    scheduler_destroy(scheduler);
+}
+
 static void groups_take_turns(void **state)
 {
     (void)state;
@@ -487,6 +501,7 @@ int main(void)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(starts_calls_of_one_tree_in_the_order_they_came),
         cmocka_unit_test(starts_a_small_tree_within_one_round_of_a_big_one),
+        cmocka_unit_test(trees_take_turns),
         cmocka_unit_test(groups_take_turns),
         cmocka_unit_test(a_dead_endpoint_does_not_hold_up_the_others),
         cmocka_unit_test(a_window_of_successes_raises_the_limit_by_one),
