@@ -92,7 +92,7 @@ dr_code dr_client_open(const struct dr_client_options *options, dr_client **ret_
     char hint[CLIENT_KEY_HINT_SIZE];
     if (options)
         memcpy(&known, options, options->size == 0 || options->size > sizeof known ? sizeof known : options->size);
-    struct setting key = setting_find(known.api_key, "API key given as api_key", "DISPATCH_API_KEY", NULL);
+    struct setting key = setting_find(known.api_key, "api_key", "DISPATCH_API_KEY", NULL);
     struct setting url = setting_find(known.api_url, "api_url", "DISPATCH_API_URL", DR_CLIENT_API_URL_DEFAULT);
     dr_code code = check_key(key, error);
     if (!code)

@@ -1,213 +1,46 @@
 /* Reading pickles: a machine with a stack, marks on it and a memo, over a closed set of opcodes. */
 #include "sdk/pickle.h"
-#include "sdk/pickle_node.h"
 #include "sdk/pickle_op.h"
+#include "sdk/unpickler.h"
 #include "sdk/value.h"
 
 #include "base/error.h"
-#include "base/mem.h"
 #include "wire/wire.h"
-
-/* A pickle is at most a message long; its nodes are bounded by their memory. */
-#define NODE_BYTES_MAX (256u << 20)
-
-/* Pointers that grow to at most one for each byte of the pickle. */
-struct stack {
-    struct pickle_node **nodes; /* NULL: a mark (on the stack), nothing (in the memo) */
-    size_t len;
-    size_t cap;
-};
-
-struct unpickler {
-    struct slice all;
-    struct slice rest;
-    struct pickle_nodes nodes;
-    struct stack stack;
-    struct stack memo;
-    struct dr_error *error;
-    bool is_done;
-};
-
-/* ---- Failures ---- */
-
-static dr_code damaged(const struct unpickler *unpickler)
-{
-    return error_set(unpickler->error, DR_INVALID_ARGUMENT, "damaged pickle at byte %zu",
-                     unpickler->all.len - unpickler->rest.len);
-}
-
-static dr_code unsupported(const struct unpickler *unpickler, const char *what)
-{
-    return error_set(unpickler->error, DR_UNIMPLEMENTED, "the pickle holds %s", what);
-}
-
-static dr_code no_memory(const struct unpickler *unpickler)
-{
-    if (unpickler->nodes.arena.used_bytes > NODE_BYTES_MAX / 2)
-        return error_set(unpickler->error, DR_RESOURCE_EXHAUSTED, "the pickle needs more than %u bytes",
-                         NODE_BYTES_MAX / 2);
-    return error_set(unpickler->error, DR_NO_MEMORY, "%s", dr_code_text(DR_NO_MEMORY));
-}
-
-/* ---- Stack and memo ---- */
-
-static bool stack_reserve(struct stack *stack, size_t len)
-{
-    if (len <= stack->cap)
-        return true;
-    size_t cap = len < 16 ? 16 : len * 2;
-    struct pickle_node **nodes = mem_realloc(stack->nodes, cap * sizeof(struct pickle_node *));
-    if (!nodes)
-        return false;
-    stack->nodes = nodes;
-    stack->cap = cap;
-    return true;
-}
-
-static dr_code push_mark(struct unpickler *unpickler)
-{
-    if (!stack_reserve(&unpickler->stack, unpickler->stack.len + 1))
-        return no_memory(unpickler);
-    unpickler->stack.nodes[unpickler->stack.len++] = NULL;
-    return DR_OK;
-}
-
-/* A NULL node is one that could not be made. */
-static dr_code push(struct unpickler *unpickler, struct pickle_node *node)
-{
-    if (!node || !stack_reserve(&unpickler->stack, unpickler->stack.len + 1))
-        return no_memory(unpickler);
-    unpickler->stack.nodes[unpickler->stack.len++] = node;
-    return DR_OK;
-}
-
-static dr_code push_value(struct unpickler *unpickler, dr_value *value)
-{
-    return push(unpickler, pickle_node_create_value(&unpickler->nodes, value));
-}
-
-/* The node at the top; NULL when there is none (or a mark). */
-static struct pickle_node *top(const struct unpickler *unpickler)
-{
-    return unpickler->stack.len > 0 ? unpickler->stack.nodes[unpickler->stack.len - 1] : NULL;
-}
-
-static struct pickle_node *pop(struct unpickler *unpickler)
-{
-    struct pickle_node *node = top(unpickler);
-    if (node)
-        unpickler->stack.len--;
-    return node;
-}
-
-/* True when the n topmost are nodes, with no mark among them. */
-static bool has_top(const struct unpickler *unpickler, size_t n)
-{
-    const struct stack *stack = &unpickler->stack;
-    for (size_t i = 1; i <= n; i++) {
-        if (i > stack->len || !stack->nodes[stack->len - i])
-            return false;
-    }
-    return true;
-}
-
-/* Where the items after the last mark begin; 0 when there is no mark. Only for opcodes that take all these items: so
- * the search costs no more than they did. */
-static size_t find_mark(const struct unpickler *unpickler)
-{
-    size_t i = unpickler->stack.len;
-    while (i > 0 && unpickler->stack.nodes[i - 1])
-        i--;
-    return i;
-}
-
-static dr_code memo_put(struct unpickler *unpickler, size_t index)
-{
-    struct stack *memo = &unpickler->memo;
-    struct pickle_node *node = top(unpickler);
-    if (!node || index >= unpickler->all.len)
-        return damaged(unpickler);
-    if (!stack_reserve(memo, index + 1))
-        return no_memory(unpickler);
-    while (memo->len <= index)
-        memo->nodes[memo->len++] = NULL;
-    memo->nodes[index] = node;
-    return DR_OK;
-}
-
-static dr_code memo_get(struct unpickler *unpickler, size_t index)
-{
-    struct stack *memo = &unpickler->memo;
-    if (index >= memo->len || !memo->nodes[index])
-        return damaged(unpickler);
-    return push(unpickler, memo->nodes[index]);
-}
-
-/* ---- Arguments of opcodes ---- */
-
-static bool take(struct unpickler *unpickler, uint64_t len, struct slice *ret_bytes)
-{
-    struct slice rest = unpickler->rest;
-    if (len > rest.len)
-        return false;
-    *ret_bytes = slice_of(rest.data, (size_t)len);
-    unpickler->rest = slice_of(rest.data + len, rest.len - (size_t)len);
-    return true;
-}
-
-static bool take_number(struct unpickler *unpickler, size_t n_bytes, uint64_t *ret_number)
-{
-    struct slice bytes;
-    if (!take(unpickler, n_bytes, &bytes))
-        return false;
-    uint64_t number = 0;
-    for (size_t i = 0; i < n_bytes; i++)
-        number |= (uint64_t)bytes.data[i] << (8 * i);
-    *ret_number = number;
-    return true;
-}
-
-/* Bytes behind their length, which takes n_bytes. */
-static bool take_counted(struct unpickler *unpickler, size_t n_bytes, struct slice *ret_bytes)
-{
-    uint64_t len = 0;
-    return take_number(unpickler, n_bytes, &len) && take(unpickler, len, ret_bytes);
-}
 
 /* ---- Scalars ---- */
 
 static dr_code op_text(struct unpickler *unpickler, size_t n_bytes)
 {
     struct slice text;
-    if (!take_counted(unpickler, n_bytes, &text))
-        return damaged(unpickler);
+    if (!unpickler_take_counted(unpickler, n_bytes, &text))
+        return unpickler_damaged(unpickler);
     if (!wire_is_utf8(text))
-        return unsupported(unpickler, "a text that is not UTF-8");
-    return push_value(unpickler, dr_value_text_n((const char *)text.data, text.len));
+        return unpickler_unsupported(unpickler, "a text that is not UTF-8");
+    return unpickler_push_value(unpickler, dr_value_text_n((const char *)text.data, text.len));
 }
 
 static dr_code op_bytes(struct unpickler *unpickler, size_t n_bytes)
 {
     struct slice bytes;
-    if (!take_counted(unpickler, n_bytes, &bytes))
-        return damaged(unpickler);
-    return push_value(unpickler, dr_value_bytes(bytes.data, bytes.len));
+    if (!unpickler_take_counted(unpickler, n_bytes, &bytes))
+        return unpickler_damaged(unpickler);
+    return unpickler_push_value(unpickler, dr_value_bytes(bytes.data, bytes.len));
 }
 
 static dr_code op_integer(struct unpickler *unpickler, size_t n_bytes)
 {
     uint64_t number = 0;
-    if (!take_number(unpickler, n_bytes, &number))
-        return damaged(unpickler);
+    if (!unpickler_take_number(unpickler, n_bytes, &number))
+        return unpickler_damaged(unpickler);
     /* only the four-byte form has a sign */
-    return push_value(unpickler, dr_value_int(n_bytes == 4 ? (int32_t)(uint32_t)number : (int64_t)number));
+    return unpickler_push_value(unpickler, dr_value_int(n_bytes == 4 ? (int32_t)(uint32_t)number : (int64_t)number));
 }
 
 static dr_code op_long(struct unpickler *unpickler)
 {
     struct slice bytes;
-    if (!take_counted(unpickler, 1, &bytes))
-        return damaged(unpickler);
+    if (!unpickler_take_counted(unpickler, 1, &bytes))
+        return unpickler_damaged(unpickler);
     bool is_negative = bytes.len > 0 && bytes.data[bytes.len - 1] >= 0x80;
     uint64_t bits = is_negative ? UINT64_MAX : 0;
     for (size_t i = 0; i < bytes.len && i < 8; i++) {
@@ -215,10 +48,10 @@ static dr_code op_long(struct unpickler *unpickler)
         bits |= (uint64_t)bytes.data[i] << (8 * i);
     }
     if (bytes.len <= 8)
-        return push_value(unpickler, dr_value_int((int64_t)bits));
+        return unpickler_push_value(unpickler, dr_value_int((int64_t)bits));
     if (bytes.len == 9 && bytes.data[8] == 0)
-        return push_value(unpickler, dr_value_uint(bits));
-    return unsupported(unpickler, "an integer of more than 64 bits");
+        return unpickler_push_value(unpickler, dr_value_uint(bits));
+    return unpickler_unsupported(unpickler, "an integer of more than 64 bits");
 }
 
 static dr_code op_float(struct unpickler *unpickler)
@@ -226,19 +59,19 @@ static dr_code op_float(struct unpickler *unpickler)
     struct slice bytes;
     uint64_t bits = 0;
     double number;
-    if (!take(unpickler, 8, &bytes))
-        return damaged(unpickler);
+    if (!unpickler_take(unpickler, 8, &bytes))
+        return unpickler_damaged(unpickler);
     for (size_t i = 0; i < 8; i++)
         bits = bits << 8 | bytes.data[i];
     memcpy(&number, &bits, sizeof number);
-    return push_value(unpickler, dr_value_float(number));
+    return unpickler_push_value(unpickler, dr_value_float(number));
 }
 
 /* ---- Containers ---- */
 
 static dr_code op_empty(struct unpickler *unpickler, enum pickle_node_kind kind)
 {
-    return push(unpickler, pickle_node_create(&unpickler->nodes, kind));
+    return unpickler_push(unpickler, pickle_node_create(&unpickler->nodes, kind));
 }
 
 /* Takes what lies from `start` to the top of the stack into the node. */
@@ -246,7 +79,7 @@ static dr_code collect(struct unpickler *unpickler, struct pickle_node *node, si
 {
     for (size_t i = start; i < unpickler->stack.len; i++) {
         if (!pickle_node_append(&unpickler->nodes, node, unpickler->stack.nodes[i]))
-            return no_memory(unpickler);
+            return unpickler_no_memory(unpickler);
     }
     unpickler->stack.len = start;
     return DR_OK;
@@ -255,36 +88,36 @@ static dr_code collect(struct unpickler *unpickler, struct pickle_node *node, si
 /* A tuple of the last n on the stack. */
 static dr_code op_fixed(struct unpickler *unpickler, enum pickle_node_kind kind, size_t n)
 {
-    if (!has_top(unpickler, n))
-        return damaged(unpickler);
+    if (!unpickler_has_top(unpickler, n))
+        return unpickler_damaged(unpickler);
     struct pickle_node *node = pickle_node_create(&unpickler->nodes, kind);
-    dr_code code = node ? collect(unpickler, node, unpickler->stack.len - n) : no_memory(unpickler);
-    return code ? code : push(unpickler, node);
+    dr_code code = node ? collect(unpickler, node, unpickler->stack.len - n) : unpickler_no_memory(unpickler);
+    return code ? code : unpickler_push(unpickler, node);
 }
 
 static dr_code op_marked(struct unpickler *unpickler, enum pickle_node_kind kind)
 {
-    size_t start = find_mark(unpickler);
+    size_t start = unpickler_find_mark(unpickler);
     if (start == 0)
-        return damaged(unpickler);
+        return unpickler_damaged(unpickler);
     struct pickle_node *node = pickle_node_create(&unpickler->nodes, kind);
-    dr_code code = node ? collect(unpickler, node, start) : no_memory(unpickler);
+    dr_code code = node ? collect(unpickler, node, start) : unpickler_no_memory(unpickler);
     if (code)
         return code;
     unpickler->stack.len--; /* the mark */
-    return push(unpickler, node);
+    return unpickler_push(unpickler, node);
 }
 
 /* Adds the items from `start` on to the container that lies below them (and below their mark). */
 static dr_code add_items(struct unpickler *unpickler, enum pickle_node_kind kind, size_t start, size_t n_marks)
 {
-    struct stack *stack = &unpickler->stack;
+    struct unpickler_stack *stack = &unpickler->stack;
     if (start < n_marks + 1)
-        return damaged(unpickler);
+        return unpickler_damaged(unpickler);
     struct pickle_node *node = stack->nodes[start - n_marks - 1];
     bool is_dict = kind == PICKLE_NODE_DICT;
     if (!node || node->kind != kind || (is_dict && (stack->len - start) % 2 != 0))
-        return damaged(unpickler);
+        return unpickler_damaged(unpickler);
     dr_code code = collect(unpickler, node, start);
     stack->len -= code ? 0 : n_marks;
     return code;
@@ -292,14 +125,14 @@ static dr_code add_items(struct unpickler *unpickler, enum pickle_node_kind kind
 
 static dr_code op_add_one(struct unpickler *unpickler, enum pickle_node_kind kind, size_t n)
 {
-    if (!has_top(unpickler, n + 1))
-        return damaged(unpickler);
+    if (!unpickler_has_top(unpickler, n + 1))
+        return unpickler_damaged(unpickler);
     return add_items(unpickler, kind, unpickler->stack.len - n, 0);
 }
 
 static dr_code op_add_marked(struct unpickler *unpickler, enum pickle_node_kind kind)
 {
-    return add_items(unpickler, kind, find_mark(unpickler), 1);
+    return add_items(unpickler, kind, unpickler_find_mark(unpickler), 1);
 }
 
 /* ---- Objects ---- */
@@ -312,12 +145,12 @@ static bool node_is_text(const struct pickle_node *node, const char *text)
 
 static dr_code op_class(struct unpickler *unpickler)
 {
-    struct pickle_node *name = pop(unpickler);
-    struct pickle_node *module = name ? pop(unpickler) : NULL;
+    struct pickle_node *name = unpickler_pop(unpickler);
+    struct pickle_node *module = name ? unpickler_pop(unpickler) : NULL;
     if (!module)
-        return damaged(unpickler);
+        return unpickler_damaged(unpickler);
     if (!node_is_text(module, PICKLE_MODULE) || !node_is_text(name, PICKLE_CLASS))
-        return unsupported(unpickler, "an object of a class that is not known here");
+        return unpickler_unsupported(unpickler, "an object of a class that is not known here");
     return op_empty(unpickler, PICKLE_NODE_CLASS);
 }
 
@@ -326,28 +159,28 @@ static dr_code op_global(struct unpickler *unpickler)
 {
     static const char known[] = PICKLE_MODULE "\n" PICKLE_CLASS "\n";
     struct slice lines;
-    if (!take(unpickler, strlen(known), &lines) || !slice_equal(lines, slice_text(known)))
-        return unsupported(unpickler, "an object of a class that is not known here");
+    if (!unpickler_take(unpickler, strlen(known), &lines) || !slice_equal(lines, slice_text(known)))
+        return unpickler_unsupported(unpickler, "an object of a class that is not known here");
     return op_empty(unpickler, PICKLE_NODE_CLASS);
 }
 
 static dr_code op_new_object(struct unpickler *unpickler)
 {
-    struct pickle_node *args = pop(unpickler);
-    struct pickle_node *class = args ? pop(unpickler) : NULL;
+    struct pickle_node *args = unpickler_pop(unpickler);
+    struct pickle_node *class = args ? unpickler_pop(unpickler) : NULL;
     if (!class || args->kind != PICKLE_NODE_TUPLE || args->len != 0 || class->kind != PICKLE_NODE_CLASS)
-        return damaged(unpickler);
+        return unpickler_damaged(unpickler);
     return op_empty(unpickler, PICKLE_NODE_OBJECT);
 }
 
 static dr_code op_build(struct unpickler *unpickler)
 {
-    struct pickle_node *state = pop(unpickler);
-    struct pickle_node *object = top(unpickler);
+    struct pickle_node *state = unpickler_pop(unpickler);
+    struct pickle_node *object = unpickler_top(unpickler);
     bool is_plain = state && object && object->kind == PICKLE_NODE_OBJECT && object->len == 0;
     if (!is_plain || state->kind != PICKLE_NODE_DICT)
-        return damaged(unpickler);
-    return pickle_node_append(&unpickler->nodes, object, state) ? DR_OK : no_memory(unpickler);
+        return unpickler_damaged(unpickler);
+    return pickle_node_append(&unpickler->nodes, object, state) ? DR_OK : unpickler_no_memory(unpickler);
 }
 
 /* ---- The machine ---- */
@@ -355,16 +188,16 @@ static dr_code op_build(struct unpickler *unpickler)
 static dr_code op_memo(struct unpickler *unpickler, bool is_put, size_t n_bytes)
 {
     uint64_t index = 0;
-    if (!take_number(unpickler, n_bytes, &index))
-        return damaged(unpickler);
-    return is_put ? memo_put(unpickler, (size_t)index) : memo_get(unpickler, (size_t)index);
+    if (!unpickler_take_number(unpickler, n_bytes, &index))
+        return unpickler_damaged(unpickler);
+    return is_put ? unpickler_memo_put(unpickler, (size_t)index) : unpickler_memo_get(unpickler, (size_t)index);
 }
 
 /* Protocol and frame say nothing that we need to know. */
 static dr_code op_skip(struct unpickler *unpickler, size_t n_bytes)
 {
     struct slice bytes;
-    return take(unpickler, n_bytes, &bytes) ? DR_OK : damaged(unpickler);
+    return unpickler_take(unpickler, n_bytes, &bytes) ? DR_OK : unpickler_damaged(unpickler);
 }
 
 static dr_code run_op(struct unpickler *unpickler, uint8_t op)
@@ -372,11 +205,11 @@ static dr_code run_op(struct unpickler *unpickler, uint8_t op)
     switch (op) {
     case PICKLE_PROTO: return op_skip(unpickler, 1);
     case PICKLE_FRAME: return op_skip(unpickler, 8);
-    case PICKLE_MARK: return push_mark(unpickler);
+    case PICKLE_MARK: return unpickler_push_mark(unpickler);
     case PICKLE_STOP: unpickler->is_done = true; return DR_OK;
-    case PICKLE_NONE: return push_value(unpickler, dr_value_null());
-    case PICKLE_NEWTRUE: return push_value(unpickler, dr_value_bool(true));
-    case PICKLE_NEWFALSE: return push_value(unpickler, dr_value_bool(false));
+    case PICKLE_NONE: return unpickler_push_value(unpickler, dr_value_null());
+    case PICKLE_NEWTRUE: return unpickler_push_value(unpickler, dr_value_bool(true));
+    case PICKLE_NEWFALSE: return unpickler_push_value(unpickler, dr_value_bool(false));
     case PICKLE_BININT: return op_integer(unpickler, 4);
     case PICKLE_BININT1: return op_integer(unpickler, 1);
     case PICKLE_BININT2: return op_integer(unpickler, 2);
@@ -402,7 +235,7 @@ static dr_code run_op(struct unpickler *unpickler, uint8_t op)
     case PICKLE_TUPLE1: return op_fixed(unpickler, PICKLE_NODE_TUPLE, 1);
     case PICKLE_TUPLE2: return op_fixed(unpickler, PICKLE_NODE_TUPLE, 2);
     case PICKLE_TUPLE3: return op_fixed(unpickler, PICKLE_NODE_TUPLE, 3);
-    case PICKLE_MEMOIZE: return memo_put(unpickler, unpickler->memo.len);
+    case PICKLE_MEMOIZE: return unpickler_memo_put(unpickler, unpickler->memo.len);
     case PICKLE_BINPUT: return op_memo(unpickler, true, 1);
     case PICKLE_LONG_BINPUT: return op_memo(unpickler, true, 4);
     case PICKLE_BINGET: return op_memo(unpickler, false, 1);
@@ -425,27 +258,14 @@ static dr_code run(struct unpickler *unpickler, struct pickle_node **ret_node)
                          DR_VALUE_PACKED_BYTES_MAX);
     while (!code && !unpickler->is_done) {
         struct slice op;
-        code = take(unpickler, 1, &op) ? run_op(unpickler, op.data[0]) : damaged(unpickler);
+        code = unpickler_take(unpickler, 1, &op) ? run_op(unpickler, op.data[0]) : unpickler_damaged(unpickler);
     }
     if (code)
         return code;
-    if (unpickler->stack.len != 1 || !top(unpickler))
-        return damaged(unpickler);
-    *ret_node = top(unpickler);
+    if (unpickler->stack.len != 1 || !unpickler_top(unpickler))
+        return unpickler_damaged(unpickler);
+    *ret_node = unpickler_top(unpickler);
     return DR_OK;
-}
-
-static void unpickler_init(struct unpickler *unpickler, struct slice pickle, struct dr_error *error)
-{
-    *unpickler = (struct unpickler){.all = pickle, .rest = pickle, .error = error};
-    pickle_nodes_init(&unpickler->nodes, NODE_BYTES_MAX);
-}
-
-static void unpickler_deinit(struct unpickler *unpickler)
-{
-    mem_free(unpickler->stack.nodes);
-    mem_free(unpickler->memo.nodes);
-    pickle_nodes_deinit(&unpickler->nodes);
 }
 
 dr_code pickle_read_value(struct slice pickle, dr_value **ret_value, struct dr_error *error)
