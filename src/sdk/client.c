@@ -128,8 +128,10 @@ static dr_code submit_encode(struct submit *submit, const struct dr_call_options
     for (size_t i = 0; i < n; i++) {
         dr_code code = calls[i] ? submit_add(submit, calls[i], &request.calls[i], error)
                                 : error_set(error, DR_INVALID_ARGUMENT, "the call is NULL");
+        if (code && n > 1)
+            (void)error_wrap(error, "call %zu of %zu", i + 1, n);
         if (code)
-            return n > 1 ? error_wrap(error, "call %zu of %zu", i + 1, n) : code;
+            return code;
     }
     size_t start = 0;
     for (size_t i = 0; i < n; i++) {
