@@ -3,7 +3,8 @@
  * transport_local.h (test mode: a function in this process).
  *
  * Threads: start and abort are called by one thread at a time (the driver's engine thread) and never block. on_done is
- * called exactly once per run, on any thread, never from inside start or abort; it must not block.
+ * called exactly once per run, on any thread, maybe from inside start (the endpoint is no URL), never from inside abort;
+ * it must not block.
  *
  * A run is the caller's memory from transport_start until on_done has returned *and* the caller will not abort it any
  * more: abort on a run that has its result already is harmless. */

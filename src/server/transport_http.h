@@ -1,12 +1,20 @@
 /* Runs over HTTP: POST {endpoint}/dispatch.sdk.v1.FunctionService/Run (compatibility 3.1), and what an answer or a
- * failure means as a status (compatibility 3.5). */
+ * failure means as a status (compatibility 3.5):
+ *
+ *   200, application/proto      a RunResponse
+ *   another 2xx, another type   INVALID_RESPONSE, terminal; a body over 16,000,000 bytes likewise
+ *   any other HTTP status       by the table of both SDKs (dr_status_of_http), text from the body's Connect error
+ *   no answer                   DNS_ERROR, TCP_ERROR, TLS_ERROR, TIMEOUT, or HTTP_ERROR for what is not HTTP
+ *   bridge and Lambda           PERMANENT_ERROR, until they are supported */
 #ifndef SERVER_TRANSPORT_HTTP_H
 #define SERVER_TRANSPORT_HTTP_H
 
 #include "server/transport.h"
+#include <dispatchrun/error.h>
 
 struct transport_http_config {
-    uint32_t connections_max;   /* [in-flight limit of the client] */
+    uint32_t runs_max;          /* in flight; no less than the engine's [4,096] */
+    uint32_t connections_max;   /* open at once, further runs wait for one [the client's] */
 };
 
 /* Starts the client's thread. Zero members mean defaults. DR_NO_MEMORY, DR_UNAVAILABLE. */

@@ -1,0 +1,156 @@
+/* Attempts: from ENGINE_START to ENGINE_ATTEMPT_DONE (D5). A reply is decoded on the transport's thread, so the engine
+ * thread only looks at it. */
+#include "server/driver_private.h"
+
+#include "wire/wire.h"
+#include <stdio.h>
+
+/* A decoded response points into its bytes; the arena holds arrays only. */
+#define RESPONSE_ARENA_BYTES_MAX (256u * 1024 * 1024)
+
+struct driver_attempt {
+    struct driver_event event;  /* posted when the result is there */
+    struct driver *driver;
+    struct transport_run run;
+    struct heap_node timeout;   /* on the driver's clock; the transport's own timeout is real time */
+    bool is_timed_out;
+    char *endpoint;
+    size_t endpoint_len;
+    /* the result: written on the transport's thread before the event is posted */
+    struct arena arena;
+    struct transport_result result;
+    bool has_response;
+    struct wire_run_response response;
+};
+
+static void attempt_free(struct driver_attempt *attempt)
+{
+    arena_deinit(&attempt->arena);
+    mem_free(attempt->result.body);
+    mem_free(attempt->endpoint);
+    mem_free(attempt);
+}
+
+static struct slice endpoint_of(const struct driver_attempt *attempt)
+{
+    return slice_of(attempt->endpoint, attempt->endpoint_len);
+}
+
+static void say_timed_out(struct driver_attempt *attempt)
+{
+    transport_result_fail(&attempt->result, DR_STATUS_TIMEOUT, endpoint_of(attempt), "no answer within %lld ms",
+                          (long long)(attempt->run.timeout_ns / NS_PER_MS));
+}
+
+static void feed(struct driver *driver, struct driver_attempt *attempt)
+{
+    struct transport_result *result = &attempt->result;
+    bool is_failure = !attempt->has_response;
+    if (is_failure && attempt->is_timed_out)
+        say_timed_out(attempt);
+    driver_step(driver, &(struct engine_event){
+        .kind = ENGINE_ATTEMPT_DONE,
+        .attempt_done = {
+            .id = attempt->run.id,
+            .attempt = attempt->run.attempt,
+            .response = is_failure ? NULL : &attempt->response,
+            .status = is_failure ? result->status : DR_STATUS_UNSPECIFIED,
+            .error_type = slice_text(is_failure ? result->error_type : NULL),
+            .error_message = slice_text(is_failure ? result->message : NULL),
+            .retry_after_ns = is_failure ? result->retry_after_ns : 0,
+        }});
+}
+
+static void handle_done(struct driver *driver, struct driver_event *event)
+{
+    struct driver_attempt *attempt = container_of(event, struct driver_attempt, event);
+    CHECK(map_remove(&driver->attempts, attempt->run.id) == attempt);
+    heap_remove(&driver->timeouts, &attempt->timeout);
+    /* An attempt that was called off by a stop counts as little as one lost in a crash (T2): it is made again. */
+    bool is_dropped = driver->is_calling_off && !attempt->has_response;
+    if (!is_dropped)
+        feed(driver, attempt);
+    attempt_free(attempt);
+}
+
+/* Any thread. */
+static void on_done(void *arg, struct transport_run *run, struct transport_result *result)
+{
+    struct driver_attempt *attempt = arg;
+    (void)run;
+    attempt->result = *result;
+    result->body = NULL;
+    if (result->status == DR_STATUS_OK) {
+        struct dr_error error = {0};
+        struct slice body = slice_of(attempt->result.body, attempt->result.len);
+        if (wire_run_response_decode(body, &attempt->arena, &attempt->response, &error) == DR_OK)
+            attempt->has_response = true;
+        else
+            transport_result_fail(&attempt->result, DR_STATUS_INVALID_RESPONSE, endpoint_of(attempt), "%s",
+                                  error.message);
+    }
+    driver_post(attempt->driver, &attempt->event);
+}
+
+void driver_attempt_start(struct driver *driver, const struct engine_effect *effect)
+{
+    struct driver_attempt *attempt = mem_must_zalloc(sizeof *attempt);
+    struct slice endpoint = effect->start.endpoint;
+    attempt->driver = driver;
+    attempt->event.handle = handle_done;
+    arena_init(&attempt->arena, RESPONSE_ARENA_BYTES_MAX);
+    attempt->endpoint = mem_must_alloc(endpoint.len + 1);
+    if (endpoint.len > 0)
+        memcpy(attempt->endpoint, endpoint.data, endpoint.len);
+    attempt->endpoint_len = endpoint.len;
+    attempt->run = (struct transport_run){.id = effect->start.id, .attempt = effect->start.attempt,
+                                          .endpoint = endpoint_of(attempt), .timeout_ns = effect->start.timeout_ns,
+                                          .on_done = on_done, .arg = attempt};
+    attempt->timeout.key = time_add(driver_now_ns(driver), effect->start.timeout_ns);
+    CHECK(!map_get(&driver->attempts, effect->start.id)); /* I3 */
+    CHECK(map_put(&driver->attempts, effect->start.id, attempt) == DR_OK);
+
+    struct buf request;
+    struct dr_error error = {0};
+    buf_init(&request, WIRE_MESSAGE_BYTES_MAX);
+    if (wire_run_request_encode(&effect->start.request, &request, &error) != DR_OK) {
+        buf_deinit(&request);
+        transport_result_fail(&attempt->result, DR_STATUS_PERMANENT_ERROR, endpoint,
+                              "the request cannot be encoded within %u bytes: %s", WIRE_MESSAGE_BYTES_MAX, error.message);
+        driver_post(driver, &attempt->event);
+        return;
+    }
+    CHECK(heap_push(&driver->timeouts, &attempt->timeout) == DR_OK);
+    size_t len;
+    uint8_t *bytes = buf_steal(&request, &len);
+    transport_start(driver->config.transport, &attempt->run, bytes, len);
+}
+
+void driver_attempt_abort(struct driver *driver, struct id id, uint32_t number)
+{
+    struct driver_attempt *attempt = map_get(&driver->attempts, id);
+    if (attempt && attempt->run.attempt == number && attempt->run.transport)
+        transport_abort(driver->config.transport, &attempt->run);
+}
+
+void driver_attempts_expire(struct driver *driver, int64_t now_ns)
+{
+    struct heap_node *node;
+    while ((node = heap_peek(&driver->timeouts)) && node->key <= now_ns) {
+        struct driver_attempt *attempt = container_of(node, struct driver_attempt, timeout);
+        heap_remove(&driver->timeouts, node);
+        attempt->is_timed_out = true;
+        transport_abort(driver->config.transport, &attempt->run);
+    }
+}
+
+void driver_attempts_abort_all(struct driver *driver)
+{
+    size_t cursor = 0;
+    struct map_entry *entry;
+    while ((entry = map_next(&driver->attempts, &cursor))) {
+        struct driver_attempt *attempt = entry->value;
+        if (attempt->run.transport)
+            transport_abort(driver->config.transport, &attempt->run);
+    }
+}

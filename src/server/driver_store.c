@@ -1,0 +1,275 @@
+/* What the driver asks of the store: batches in order (D2), and reads that see every batch before them (D4), both by the
+ * store's queue. Results come back through the inbox. */
+#include "server/driver_private.h"
+
+#include <stdio.h>
+#include <time.h>
+
+#define READ_RETRY_FIRST_MS 100
+#define READ_RETRY_MAX_MS 5000
+
+/* ---- batches ----------------------------------------------------------------------------------------------------- */
+
+/* On the queue's thread. */
+static void on_durable(void *arg, uint64_t sequence, dr_code code)
+{
+    struct driver *driver = arg;
+    if (code) /* given up by a stop: nobody is told anything, as after a crash */
+        return;
+    pthread_mutex_lock(&driver->lock);
+    driver->durable_sequence = sequence;
+    if (!driver->is_durable_told) {
+        driver->is_durable_told = true;
+        pthread_cond_signal(&driver->wake);
+    }
+    pthread_mutex_unlock(&driver->lock);
+}
+
+void driver_store_commit(struct driver *driver, struct batch *batch)
+{
+    CHECK(batch->sequence == driver->handed_sequence + 1);
+    driver->handed_sequence = batch->sequence;
+    store_queue_commit(driver->store, batch, on_durable, driver);
+}
+
+/* ---- reads of the engine ----------------------------------------------------------------------------------------- */
+
+struct engine_read {
+    struct driver_event event;
+    struct driver *driver;
+    struct engine_effect effect;
+    bool is_failed;                /* given up by a stop */
+    /* results, by kind */
+    bool is_found;
+    struct call_record record;
+    struct store_records records;  /* children */
+    uint64_t n_outstanding;
+    struct store_scan_result scan;
+    struct id *ids;
+    size_t n_ids;
+    size_t n_purged;
+    int64_t next_done_ns;
+};
+
+static void engine_read_free(struct engine_read *read)
+{
+    record_deinit(&read->record);
+    store_records_deinit(&read->records);
+    store_records_deinit(&read->scan.records);
+    mem_free(read->ids);
+    mem_free(read);
+}
+
+static dr_code load(struct engine_read *read, struct store *store, struct dr_error *error)
+{
+    struct id id = read->effect.read.id;
+    dr_code code = store_read(store, id, &read->record, error);
+    if (code == DR_NOT_FOUND)
+        return DR_OK;
+    if (code)
+        return code;
+    const struct call_record *record = &read->record;
+    bool has_mail = record->state != CALL_DONE && record->has_children;
+    if (has_mail)
+        code = store_read_children(store, id, record->generation, &read->records, &read->n_outstanding, error);
+    if (code)
+        record_deinit(&read->record);
+    read->is_found = code == DR_OK;
+    return code;
+}
+
+static dr_code scan_ids(struct engine_read *read, struct store *store, struct dr_error *error)
+{
+    size_t limit = read->effect.read.limit;
+    struct id after = read->effect.read.id;
+    if (!read->ids)
+        read->ids = mem_must_alloc(limit * sizeof *read->ids);
+    if (read->effect.kind == ENGINE_SCAN_MAIL)
+        return store_scan_mail(store, after, limit, read->ids, &read->n_ids, error);
+    return store_scan_sweeps(store, after, limit, read->ids, &read->n_ids, error);
+}
+
+static dr_code read_once(struct engine_read *read, struct store *store, struct dr_error *error)
+{
+    const struct engine_effect *effect = &read->effect;
+    switch (effect->kind) {
+    case ENGINE_LOAD:
+        return load(read, store, error);
+    case ENGINE_SCAN_DUE: {
+        struct store_cursor after = {.wake_ns = effect->read.after_wake_ns, .id = effect->read.id};
+        return store_scan_due(store, after, effect->read.until_ns, effect->read.limit, effect->read.bytes_max,
+                              &read->scan, error);
+    }
+    case ENGINE_SCAN_CHILDREN:
+        return store_scan_live_children(store, effect->read.id, effect->read.below_generation, effect->read.limit,
+                                        &read->records, error);
+    case ENGINE_SCAN_MAIL:
+    case ENGINE_SCAN_SWEEPS:
+        return scan_ids(read, store, error);
+    case ENGINE_PURGE:
+        return store_purge(store, effect->purge.done_before_ns, effect->purge.limit, &read->n_purged,
+                           &read->next_done_ns, error);
+    default:
+        CHECK(!"an effect that reads");
+        return DR_INTERNAL;
+    }
+}
+
+static bool is_stopping(struct driver *driver)
+{
+    pthread_mutex_lock(&driver->lock);
+    bool is_draining = driver->phase >= DRIVER_DRAINING;
+    pthread_mutex_unlock(&driver->lock);
+    return is_draining;
+}
+
+static void report(struct driver *driver, dr_code code, const char *message)
+{
+    if (driver->config.on_trouble)
+        driver->config.on_trouble(driver->config.trouble_arg, code, message);
+}
+
+/* On the queue's thread. The engine needs its answer, so a read is tried until it works; commits wait meanwhile, which a
+ * disk that cannot be read would make them do anyway. */
+static void read_until_it_works(struct store *store, void *arg)
+{
+    struct engine_read *read = arg;
+    long pause_ms = READ_RETRY_FIRST_MS;
+    bool is_reported = false;
+    for (;;) {
+        struct dr_error error = {0};
+        dr_code code = read_once(read, store, &error);
+        if (code == DR_OK)
+            break;
+        if (!is_reported)
+            report(read->driver, code, error.message);
+        is_reported = true;
+        if (is_stopping(read->driver)) {
+            read->is_failed = true;
+            break;
+        }
+        struct timespec pause = {.tv_sec = pause_ms / 1000, .tv_nsec = pause_ms % 1000 * NS_PER_MS};
+        (void)nanosleep(&pause, NULL);
+        pause_ms = pause_ms * 2 < READ_RETRY_MAX_MS ? pause_ms * 2 : READ_RETRY_MAX_MS;
+    }
+    if (is_reported && !read->is_failed)
+        report(read->driver, DR_OK, "the store can be read again");
+    driver_post(read->driver, &read->event);
+}
+
+static struct engine_event event_of(struct engine_read *read)
+{
+    struct engine_event event = {0};
+    switch (read->effect.kind) {
+    case ENGINE_LOAD:
+        event.kind = ENGINE_LOADED;
+        event.loaded.id = read->effect.read.id;
+        event.loaded.is_found = read->is_found;
+        event.loaded.record = &read->record;
+        event.loaded.children = read->records.records;
+        event.loaded.n_children = read->records.n_records;
+        event.loaded.n_outstanding = read->n_outstanding;
+        break;
+    case ENGINE_SCAN_DUE:
+        event.kind = ENGINE_DUE_SCANNED;
+        event.scanned.records = read->scan.records.records;
+        event.scanned.n_records = read->scan.records.n_records;
+        event.scanned.is_complete = read->scan.is_complete;
+        event.scanned.next_wake_ns = read->scan.next_wake_ns;
+        break;
+    case ENGINE_SCAN_CHILDREN:
+        event.kind = ENGINE_CHILDREN_SCANNED;
+        event.found.parent = read->effect.read.id;
+        event.found.below_generation = read->effect.read.below_generation;
+        event.found.records = read->records.records;
+        event.found.n = read->records.n_records;
+        break;
+    case ENGINE_SCAN_MAIL:
+    case ENGINE_SCAN_SWEEPS:
+        event.kind = read->effect.kind == ENGINE_SCAN_MAIL ? ENGINE_MAIL_SCANNED : ENGINE_SWEEPS_SCANNED;
+        event.found.ids = read->ids;
+        event.found.n = read->n_ids;
+        break;
+    default:
+        event.kind = ENGINE_PURGED;
+        event.purged.n_purged = read->n_purged;
+        event.purged.next_done_ns = read->next_done_ns;
+        break;
+    }
+    return event;
+}
+
+static void handle_read(struct driver *driver, struct driver_event *posted)
+{
+    struct engine_read *read = container_of(posted, struct engine_read, event);
+    driver->n_store_jobs--;
+    if (!driver->is_closed && !read->is_failed) {
+        struct engine_event event = event_of(read);
+        driver_step(driver, &event);
+    }
+    engine_read_free(read);
+}
+
+void driver_store_perform(struct driver *driver, const struct engine_effect *effect)
+{
+    if (driver->is_closing) /* what the engine would like to know is read again after the next start */
+        return;
+    struct engine_read *read = mem_must_zalloc(sizeof *read);
+    read->event.handle = handle_read;
+    read->driver = driver;
+    read->effect = *effect;
+    driver->n_store_jobs++;
+    store_queue_run(driver->store, read_until_it_works, read);
+}
+
+/* ---- reads for people -------------------------------------------------------------------------------------------- */
+
+static void handle_answer(struct driver *driver, struct driver_event *event)
+{
+    struct driver_read *read = container_of(event, struct driver_read, event);
+    driver->n_store_jobs--;
+    read->answer(driver, read);
+}
+
+static void read_for_people(struct store *store, void *arg)
+{
+    struct driver_read *read = arg;
+    read->read(read, store);
+    driver_post(read->driver, &read->event);
+}
+
+void driver_read_handle(struct driver *driver, struct driver_event *event)
+{
+    struct driver_read *read = container_of(event, struct driver_read, event);
+    event->handle = handle_answer;
+    driver->n_store_jobs++;
+    store_queue_run(driver->store, read_for_people, read);
+}
+
+/* ---- open and close ---------------------------------------------------------------------------------------------- */
+
+static void on_trouble(void *arg, dr_code code, const char *message)
+{
+    struct driver *driver = arg;
+    pthread_mutex_lock(&driver->lock);
+    driver->is_store_troubled = code != DR_OK;
+    pthread_cond_signal(&driver->wake);
+    pthread_mutex_unlock(&driver->lock);
+    report(driver, code, message);
+}
+
+dr_code driver_store_open(struct driver *driver, struct dr_error *error)
+{
+    struct store_queue_config config = {
+        .store = driver->config.store, .on_trouble = on_trouble, .trouble_arg = driver};
+    dr_code code = store_queue_start(&config, &driver->store, error);
+    if (code)
+        store_close(driver->config.store);
+    return code;
+}
+
+void driver_store_close(struct driver *driver)
+{
+    store_queue_stop(driver->store);
+    driver->store = NULL;
+}
