@@ -157,7 +157,8 @@ DR_API size_t dr_value_format(const dr_value *value, char *text, size_t size);
 /* The Any of a value, as a message value: null is Empty, scalars are wrappers, lists and maps are
  * google.protobuf.Value, messages stay as they are. Returns owned.
  * DR_INVALID_ARGUMENT: text that is not UTF-8; a list or map that holds what Value cannot (bytes, timestamps,
- * durations, messages, integers that a double cannot hold); a timestamp or duration outside the range of protobuf. DR_RESOURCE_EXHAUSTED past DR_VALUE_PACKED_BYTES_MAX. DR_NO_MEMORY. */
+ * durations, messages, integers that a double cannot hold); a timestamp or duration outside the range of
+ * protobuf. DR_RESOURCE_EXHAUSTED past DR_VALUE_PACKED_BYTES_MAX. DR_NO_MEMORY. */
 DR_API dr_code dr_value_pack(const dr_value *value, dr_value **ret_message, struct dr_error *error);
 /* The value in an Any. Wrappers, Empty, Timestamp, Duration, Value, Struct and ListValue are converted; every other
  * message is kept as it is (so is a value that is no message), resolved by the text behind the last '/'.

@@ -61,8 +61,8 @@ static dr_code check_url(struct setting url, struct dr_error *error)
         return error_set(error, DR_INVALID_ARGUMENT,
                          "invalid API URL: %s holds a character that is not visible ASCII", url.name);
     if (strncmp(url.text + scheme_len, "://", 3) != 0)
-        return error_set(error, DR_INVALID_ARGUMENT, "invalid API URL '%s' in %s: it must begin with http:// or https://",
-                         url.text, url.name);
+        return error_set(error, DR_INVALID_ARGUMENT,
+                         "invalid API URL '%s' in %s: it must begin with http:// or https://", url.text, url.name);
     bool is_http = (scheme_len == 4 && strncasecmp(url.text, "http", 4) == 0) ||
                    (scheme_len == 5 && strncasecmp(url.text, "https", 5) == 0);
     if (!is_http)
@@ -70,10 +70,11 @@ static dr_code check_url(struct setting url, struct dr_error *error)
                          url.name);
     const char *host = url.text + scheme_len + 3;
     if (strcspn(host, "/?#:") == 0)
-        return error_set(error, DR_INVALID_ARGUMENT, "invalid API URL '%s' in %s: it names no host", url.text, url.name);
-    if (strpbrk(host, "?#"))
-        return error_set(error, DR_INVALID_ARGUMENT, "invalid API URL '%s' in %s: it has a query or a fragment", url.text,
+        return error_set(error, DR_INVALID_ARGUMENT, "invalid API URL '%s' in %s: it names no host", url.text,
                          url.name);
+    if (strpbrk(host, "?#"))
+        return error_set(error, DR_INVALID_ARGUMENT, "invalid API URL '%s' in %s: it has a query or a fragment",
+                         url.text, url.name);
     return DR_OK;
 }
 

@@ -175,7 +175,8 @@ static void a_call_that_cannot_be_is_not_sent(void **state)
     assert_not_sent(&(struct dr_call_options){.function = "f"}, "Call endpoint cannot be empty");
     assert_not_sent(&(struct dr_call_options){.function = "f", .endpoint = "ftp://h"},
                     "Call endpoint must be a http, https or a bridge URL or an AWS Lambda ARN");
-    assert_not_sent(&(struct dr_call_options){.function = "f", .endpoint = "http://h", .expiration_ns = -1}, "xpiration");
+    assert_not_sent(&(struct dr_call_options){.function = "f", .endpoint = "http://h", .expiration_ns = -1},
+                    "xpiration");
     assert_not_sent(&(struct dr_call_options){.function = "f", .endpoint = "http://h", .input = list}, "kind bytes");
     dr_value_unref(list);
 }
@@ -204,7 +205,8 @@ static void an_answer_with_the_wrong_number_of_ids_is_an_error(void **state)
     char id[DR_ID_SIZE];
     dr_client *client = OPEN_SCRIPT(script, {.http_status = 200, .body = ""},
                                     {.http_status = 200, .body = "\x0a\x02xy\x0a\x02xy"},
-                                    {.http_status = 200, .body = "\x0a\x7f"}, {.http_status = 200, .body = "\x0a\0", .len = 2});
+                                    {.http_status = 200, .body = "\x0a\x7f"},
+                                    {.http_status = 200, .body = "\x0a\0", .len = 2});
     assert_int_equal(dr_client_submit(client, &greet, id, &error), DR_INTERNAL);
     assert_string_equal(error.message, "the server answered 0 ids to 1 calls");
     assert_int_equal(dr_client_submit(client, &greet, id, &error), DR_INTERNAL);
@@ -240,7 +242,8 @@ static void errors_of_the_server_keep_their_code_and_message(void **state)
 
 /* CallResult with output StringValue "x" */
 #define RESULT_X "\x12\x36\x0a/type.googleapis.com/google.protobuf.StringValue\x12\x03\x0a\x01x"
-#define NOT_DONE {.http_status = 504, .body = "{\"code\":\"deadline_exceeded\"}", .takes_ns = 25 * NS_PER_S}
+#define OVER "{\"code\":\"deadline_exceeded\"}"
+#define NOT_DONE {.http_status = 504, .body = OVER, .takes_ns = 25 * NS_PER_S}
 
 static void a_wait_asks_until_the_call_is_done(void **state)
 {
@@ -268,8 +271,7 @@ static void a_wait_ends_with_its_timeout(void **state)
     struct script script;
     struct dr_error error = {0};
     dr_result *result = NULL;
-    dr_client *client = OPEN_SCRIPT(script, NOT_DONE,
-                                    {.http_status = 504, .body = "{\"code\":\"deadline_exceeded\"}", .takes_ns = 5 * NS_PER_S});
+    dr_client *client = OPEN_SCRIPT(script, NOT_DONE, {.http_status = 504, .body = OVER, .takes_ns = 5 * NS_PER_S});
     assert_int_equal(dr_client_wait(client, "abc", 30 * NS_PER_S, &result, &error), DR_DEADLINE_EXCEEDED);
     assert_string_equal(error.message, "call abc is not done yet");
     assert_int_equal(script.server_timeout_ns, 5 * NS_PER_S);
@@ -282,8 +284,7 @@ static void a_wait_of_no_time_only_looks(void **state)
     (void)state;
     struct script script;
     dr_result *result = NULL;
-    dr_client *client = OPEN_SCRIPT(script, {.http_status = 504, .body = "{\"code\":\"deadline_exceeded\"}"},
-                                    {.http_status = 200, .body = RESULT_X});
+    dr_client *client = OPEN_SCRIPT(script, {.http_status = 504, .body = OVER}, {.http_status = 200, .body = RESULT_X});
     assert_int_equal(dr_client_wait(client, "abc", 0, &result, NULL), DR_DEADLINE_EXCEEDED);
     assert_int_equal(dr_client_wait(client, "abc", 0, &result, NULL), DR_OK);
     dr_result_unref(result);
@@ -326,8 +327,7 @@ static void a_wait_that_is_answered_too_early_pauses(void **state)
     (void)state;
     struct script script;
     dr_result *result = NULL;
-    dr_client *client = OPEN_SCRIPT(script, {.http_status = 504, .body = "{\"code\":\"deadline_exceeded\"}"},
-                                    {.http_status = 200, .body = RESULT_X});
+    dr_client *client = OPEN_SCRIPT(script, {.http_status = 504, .body = OVER}, {.http_status = 200, .body = RESULT_X});
     assert_int_equal(dr_client_wait(client, "abc", -1, &result, NULL), DR_OK);
     assert_int_equal(script.paused_ns, 50 * NS_PER_MS);
     dr_result_unref(result);
@@ -366,8 +366,9 @@ static void a_result_that_cannot_be_read_is_the_servers_fault(void **state)
     struct script script;
     struct dr_error error = {0};
     dr_result *result = NULL;
-    dr_client *client = OPEN_SCRIPT(script, {.http_status = 200, .body = "\x12\x7f"},
-                                    {.http_status = 404, .body = "{\"code\":\"not_found\",\"message\":\"no such call\"}"});
+    dr_client *client = OPEN_SCRIPT(
+        script, {.http_status = 200, .body = "\x12\x7f"},
+        {.http_status = 404, .body = "{\"code\":\"not_found\",\"message\":\"no such call\"}"});
     assert_int_equal(dr_client_wait(client, "abc", -1, &result, &error), DR_INTERNAL);
     assert_int_equal(dr_client_wait(client, "abc", -1, &result, &error), DR_NOT_FOUND);
     assert_string_equal(error.message, "no such call");
@@ -429,7 +430,8 @@ static void cancel_asks_the_server_to(void **state)
 static dr_code submit_and_wait(void *arg)
 {
     (void)arg;
-    static const struct step steps[] = {{.http_status = 200, .body = "\x0a\x03" "abc"}, {.http_status = 200, .body = RESULT_X}};
+    static const struct step steps[] = {{.http_status = 200, .body = "\x0a\x03" "abc"},
+                                        {.http_status = 200, .body = RESULT_X}};
     struct script script = {.base.methods = &script_methods, .steps = steps, .n_steps = 2};
     char id[DR_ID_SIZE];
     dr_client *client = NULL;

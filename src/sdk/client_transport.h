@@ -22,8 +22,8 @@ struct client_transport_methods {
     /* Blocks. DR_OK when there is a reply, whatever its HTTP status; its body is appended to *body (initialised by the
      * caller, whose max is the limit). DR_UNAVAILABLE when the server cannot be reached, DR_DEADLINE_EXCEEDED,
      * DR_RESOURCE_EXHAUSTED for a reply past body->max, DR_NO_MEMORY. */
-    dr_code (*exchange)(struct client_transport *transport, const struct client_exchange *exchange, int *ret_http_status,
-                        struct buf *body, struct dr_error *error);
+    dr_code (*exchange)(struct client_transport *transport, const struct client_exchange *exchange,
+                        int *ret_http_status, struct buf *body, struct dr_error *error);
     /* Monotonic time, and blocking for a while, on the clock that the server goes by. */
     int64_t (*now_ns)(struct client_transport *transport);
     void (*pause)(struct client_transport *transport, int64_t ns);

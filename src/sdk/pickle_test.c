@@ -1,4 +1,4 @@
-/* The vectors are what CPython 3.11 writes (compatibility 6.3 and 6.4, and pickle.dumps of the value in the comment). */
+/* The vectors are what CPython 3.11 writes: compatibility 6.3 and 6.4, and pickle.dumps of the value in the comment. */
 #include "base/testing.h"
 
 #include "sdk/pickle.h"
@@ -23,6 +23,8 @@
 #define ARGUMENTS_PROTOCOL_2                                                                                         \
     "80026364697370617463682e70726f746f0a417267756d656e74730a7100298171017d710228580400000061726773710" \
     "34b01580100000061710486710558060000006b776172677371067d710758010000006b71084b027375622e"
+/* {"a": [1, (2, [])], "b": {}} */
+#define NESTED "8004951b000000000000007d94288c0161945d94284b014b025d948694658c0162947d94752e"
 #define TUPLE_OF_ONE "80049505000000000000004b0185942e"
 
 struct bytes {
@@ -218,7 +220,7 @@ static void what_is_read_is_written_again_the_same(void **state)
         "8004950c000000000000008a09ffffffffffffffff002e",         /* 2**64 - 1 */
         "8004950c00000000000000284b014b024b034b0474942e",         /* (1, 2, 3, 4) */
         "80049507000000000000008f94284b01902e",                   /* {1} */
-        "8004951b000000000000007d94288c0161945d94284b014b025d948694658c0162947d94752e", /* {"a": [1, (2, [])], "b": {}} */
+        NESTED,
     };
     for (size_t i = 0; i < sizeof vectors / sizeof vectors[0]; i++) {
         dr_value *value = NULL;
@@ -394,7 +396,7 @@ static void cut_and_flipped_pickles_do_no_harm(void **state)
 {
     (void)state;
     static const char *const vectors[] = {
-        ARGUMENTS_SOME, ARGUMENTS_PROTOCOL_2, "8004951b000000000000007d94288c0161945d94284b014b025d948694658c0162947d94752e",
+        ARGUMENTS_SOME, ARGUMENTS_PROTOCOL_2, NESTED,
         "80049507000000000000008f94284b01902e", "8004950c000000000000005d94285d944b01616801652e",
     };
     struct random random;

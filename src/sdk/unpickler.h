@@ -1,5 +1,5 @@
-/* The state of the machine that runs a pickle (pickle_read.c): a stack with marks on it, a memo, the bytes that are left.
- * One thread. */
+/* The state of the machine that runs a pickle (pickle_read.c): a stack with marks on it, a memo, the bytes that are
+ * left. One thread. */
 #ifndef SDK_UNPICKLER_H
 #define SDK_UNPICKLER_H
 

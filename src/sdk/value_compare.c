@@ -28,7 +28,10 @@ bool value_double_of_uint(uint64_t integer, double *ret_number)
     return true;
 }
 
-static bool value_is_number(dr_kind kind) { return kind == DR_KIND_INT || kind == DR_KIND_UINT || kind == DR_KIND_FLOAT; }
+static bool value_is_number(dr_kind kind)
+{
+    return kind == DR_KIND_INT || kind == DR_KIND_UINT || kind == DR_KIND_FLOAT;
+}
 
 /* By value: an integer that no double holds equals no float. */
 static bool value_numbers_equal(const dr_value *a, const dr_value *b)

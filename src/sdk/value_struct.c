@@ -91,7 +91,8 @@ static dr_code write_integer(struct writer *writer, const dr_value *value)
     char text[24];
     (void)dr_value_format(value, text, sizeof text);
     return error_set(writer->error, DR_INVALID_ARGUMENT,
-                     "the integer %s cannot be in a list or map: numbers there are doubles, which cannot hold it", text);
+                     "the integer %s cannot be in a list or map: numbers there are doubles, which cannot hold it",
+                     text);
 }
 
 static dr_code write_small(struct writer *writer, uint8_t tag, uint8_t content)

@@ -130,7 +130,8 @@ static void lists_and_maps_have_the_bytes_of_the_python_sdk(void **state)
     assert_vector(dr_value_list(NULL, 0), PREFIX "Value", "3200");
     assert_vector(dr_value_map(NULL, NULL, 0), PREFIX "Value", "2a00");
     assert_vector(list_of(dr_value_text_n("a\0b", 3)), PREFIX "Value", "32070a051a03610062");
-    assert_vector(list_of(map_of("", list_of(dr_value_bool(false)))), PREFIX "Value", "32100a0e2a0c0a0a0a00120632040a022000");
+    assert_vector(list_of(map_of("", list_of(dr_value_bool(false)))), PREFIX "Value",
+                  "32100a0e2a0c0a0a0a00120632040a022000");
 }
 
 static void times_are_packed_with_their_sign(void **state)
@@ -285,7 +286,8 @@ static void a_value_goes_through_a_serialized_any(void **state)
     buf_init(&buf, 4096);
     assert_int_equal(value_encode_any(value, &buf, NULL), DR_OK);
     assert_hex(buf_slice(&buf),
-               "0a2e747970652e676f6f676c65617069732e636f6d2f676f6f676c652e70726f746f6275662e496e74363456616c75651202082a");
+               "0a2e747970652e676f6f676c65617069732e636f6d2f676f6f676c652e70726f746f6275662e496e74363456616c7565"
+               "1202082a");
     assert_int_equal(value_decode_any(buf_slice(&buf), &again, NULL), DR_OK);
     assert_true(dr_value_equal(value, again));
     dr_value_unref(value);
@@ -305,8 +307,8 @@ static void a_value_goes_through_a_serialized_any(void **state)
 static void cut_and_flipped_values_do_no_harm(void **state)
 {
     (void)state;
-    static const uint8_t seed[] = "\x2a\x1e\x0a\x1c\x0a\x01k\x12\x17\x32\x15\x0a\x09\x11\0\0\0\0\0\0\xf0\x3f\x0a\x03\x1a\x01"
-                                  "a\x0a\x03\x08\x80\0";
+    static const uint8_t seed[] = "\x2a\x1e\x0a\x1c\x0a\x01k\x12\x17\x32\x15\x0a\x09\x11\0\0\0\0\0\0\xf0\x3f"
+                                  "\x0a\x03\x1a\x01" "a\x0a\x03\x08\x80\0";
     size_t len = sizeof seed - 1;
     struct random random;
     random_init(&random, 7);
