@@ -16,7 +16,7 @@ VALGRIND = -DCMAKE_BUILD_TYPE=RelWithDebInfo \
 compile = cmake -S . -B $(1) -G Ninja --log-level=WARNING $(2) && cmake --build $(1) -j $(JOBS)
 run_tests = ctest --test-dir $(1) --output-on-failure --no-tests=error -j $(JOBS) $(TESTS)
 
-.PHONY: build packages test run bench tidy tsan valgrind install clean help
+.PHONY: build packages test run bench tidy tsan valgrind fuzz install clean help
 
 build: packages
 	@$(call compile,$(BUILD),$(RELEASE))
@@ -47,6 +47,15 @@ tsan: packages
 valgrind: packages
 	@$(call compile,$(BUILD)/valgrind,$(VALGRIND))
 	@$(call run_tests,$(BUILD)/valgrind)
+
+# Fuzzes one parser with libFuzzer (needs clang): make fuzz TARGET=pickle SECONDS=60
+TARGET ?= wire_protobuf
+SECONDS ?= 60
+fuzz: packages
+	@export CC=clang; $(call compile,$(BUILD)/fuzz,$(SANITIZED) -DDISPATCH_FUZZ=ON)
+	@mkdir -p $(BUILD)/fuzz/corpus/$(TARGET)
+	@$(BUILD)/fuzz/tests/fuzz_$(TARGET) --write $(BUILD)/fuzz/corpus/$(TARGET) fuzz/corpus/$(TARGET).txt
+	@$(BUILD)/fuzz/bin/$(TARGET)_fuzzer -max_total_time=$(SECONDS) -max_len=4096 $(BUILD)/fuzz/corpus/$(TARGET)
 
 install: build
 	@cmake --install $(BUILD) --prefix $(PREFIX)

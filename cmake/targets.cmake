@@ -1,12 +1,12 @@
 # dispatch_library(NAME target SOURCES file... DEPS target...): an internal static library with our warnings.
 # dispatch_program(NAME target SOURCES file... DEPS target...): an executable in bin/.
-# dispatch_test(NAME target SOURCES file... DEPS target...): a cmocka program in tests/, run by ctest. It knows the
+# dispatch_test(NAME target SOURCES file... DEPS target... [ARGUMENTS word...]): a cmocka program in tests/, run by ctest. It knows the
 #     source tree as DISPATCH_SOURCE_DIR and the build tree as DISPATCH_BINARY_DIR (string literals).
 #     Without DISPATCH_TESTS it does nothing.
 # The first argument may also stand without the word NAME.
 
 macro(dispatch_parse_arguments)
-    cmake_parse_arguments(arg "" "NAME" "SOURCES;DEPS" ${ARGN})
+    cmake_parse_arguments(arg "" "NAME" "SOURCES;DEPS;ARGUMENTS" ${ARGN})
     if(NOT arg_NAME)
         list(POP_FRONT arg_UNPARSED_ARGUMENTS arg_NAME)
     endif()
@@ -37,7 +37,7 @@ function(dispatch_test)
     target_compile_definitions(${arg_NAME} PRIVATE
         DISPATCH_SOURCE_DIR="${CMAKE_SOURCE_DIR}" DISPATCH_BINARY_DIR="${CMAKE_BINARY_DIR}")
     set_target_properties(${arg_NAME} PROPERTIES RUNTIME_OUTPUT_DIRECTORY ${CMAKE_BINARY_DIR}/tests)
-    add_test(NAME ${arg_NAME} COMMAND ${DISPATCH_TEST_RUNNER} $<TARGET_FILE:${arg_NAME}>)
+    add_test(NAME ${arg_NAME} COMMAND ${DISPATCH_TEST_RUNNER} $<TARGET_FILE:${arg_NAME}> ${arg_ARGUMENTS})
     set_tests_properties(${arg_NAME} PROPERTIES TIMEOUT 120
         ENVIRONMENT "UBSAN_OPTIONS=print_stacktrace=1;TSAN_OPTIONS=halt_on_error=1;CMOCKA_MESSAGE_OUTPUT=STDOUT")
 endfunction()
