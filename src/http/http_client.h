@@ -6,8 +6,8 @@
  * HTTP/1.0 that end with the connection are read. Proxies: the environment (http_proxy, https_proxy, no_proxy), but
  * never for loopback. Only http and https.
  *
- * Threads: post and cancel from any thread, never blocking. Callbacks come from the client's thread, one at a time, never
- * from inside post or cancel; they must not block, and may post and cancel. */
+ * Threads: post and cancel from any thread, never blocking. Callbacks come from the client's thread, one at a time,
+ * never from inside post or cancel; they must not block, and may post and cancel. */
 #ifndef HTTP_HTTP_CLIENT_H
 #define HTTP_HTTP_CLIENT_H
 
@@ -54,7 +54,7 @@ struct http_result {
     enum http_outcome outcome;
     int status;                 /* 0 unless HTTP_RESPONDED, HTTP_TOO_LARGE, or a part of a response arrived */
     char content_type[HTTP_CLIENT_CONTENT_TYPE_SIZE]; /* as sent, cut when longer; "" when absent */
-    int64_t retry_after_ns;     /* from now, of a Retry-After header (seconds or HTTP date); 0 = none, unreadable or past */
+    int64_t retry_after_ns;     /* from now, of a Retry-After header (seconds or HTTP date); 0 = none, past, unreadable */
     uint8_t *body;              /* NULL when empty or not HTTP_RESPONDED; the callback may take it (mem_free) by
                                  * setting it to NULL, otherwise it is freed */
     size_t len;
