@@ -1,4 +1,4 @@
-/* What the JSON files of src/wire share. Nobody else includes it. */
+/* JSON helpers: what the JSON files of src/wire share, and the server's API for the messages that are its own. */
 #ifndef WIRE_JSON_H
 #define WIRE_JSON_H
 
@@ -23,6 +23,11 @@ bool wire_timestamp_parse(struct slice text, struct wire_time *ret_timestamp);
 dr_code wire_base64_encode(struct slice bytes, struct buf *buf);
 dr_code wire_base64_decode(struct slice text, struct buf *buf);
 
+/* The field `name` (as in the schema, "max_wait") or its lowerCamelCase twin ("maxWait"), which wins; NULL when absent or
+ * null. Borrowed. */
+const json_t *wire_json_get(const json_t *object, const char *name);
+/* A status by its name ("STATUS_OK") or number; false when it is neither. */
+bool wire_json_status(const json_t *json, int32_t *ret_status);
 /* Integers as numbers or as decimal text. */
 bool wire_json_signed(const json_t *json, int64_t *ret_number);
 bool wire_json_unsigned(const json_t *json, uint64_t *ret_number);

@@ -5,8 +5,6 @@
 
 #include "base/mem.h"
 
-#define FIELD_NAME_SIZE 64
-
 struct decoder {
     struct arena *arena;
     struct dr_error *error;
@@ -27,30 +25,13 @@ static void fail_no_memory(struct decoder *decoder)
 
 /* ---- Fields ---- */
 
-/* "max_wait" -> "maxWait" */
-static void lower_camel(const char *name, char camel[FIELD_NAME_SIZE])
-{
-    size_t n = 0;
-    for (; *name && n + 1 < FIELD_NAME_SIZE; name++) {
-        bool is_hump = name[0] == '_' && name[1];
-        if (is_hump)
-            name++;
-        camel[n++] = is_hump ? (char)(*name - 'a' + 'A') : *name;
-    }
-    camel[n] = '\0';
-}
-
-/* The field under either of its names; NULL when absent or null. */
 static const json_t *get(struct decoder *decoder, const json_t *object, const char *name)
 {
-    char camel[FIELD_NAME_SIZE];
-    lower_camel(name, camel);
-    const json_t *field = json_object_get(object, camel);
-    const json_t *original = strcmp(name, camel) == 0 ? NULL : json_object_get(object, name);
-    if (field && original)
+    const json_t *field = wire_json_get(object, name);
+    const json_t *original = json_object_get(object, name);
+    if (original && field && original != field)
         fail(decoder, name, "comes twice");
-    field = field ? field : original;
-    return json_is_null(field) ? NULL : field;
+    return field;
 }
 
 static const json_t *get_object(struct decoder *decoder, const json_t *object, const char *name)
@@ -177,24 +158,10 @@ static int64_t take_timestamp(struct decoder *decoder, const json_t *object, con
 static dr_status take_status(struct decoder *decoder, const json_t *object, const char *name)
 {
     const json_t *field = get(decoder, object, name);
-    if (json_is_string(field)) {
-        static const struct {
-            const char *name;
-            dr_status status;
-        } statuses[] = {
-#define X(status, number, wire, text, retried, effect) {wire, status},
-            DR_STATUS_TABLE(X)
-#undef X
-        };
-        for (size_t i = 0; i < sizeof(statuses) / sizeof(statuses[0]); i++)
-            if (strcmp(statuses[i].name, json_string_value(field)) == 0)
-                return statuses[i].status;
-    }
-    int64_t number = 0;
-    bool is_number = json_is_number(field) && wire_json_signed(field, &number);
-    if (field && (!is_number || number < INT32_MIN || number > INT32_MAX))
+    int32_t status = DR_STATUS_UNSPECIFIED;
+    if (field && !wire_json_status(field, &status))
         fail(decoder, name, "is not a status");
-    return (dr_status)(int32_t)number;
+    return (dr_status)status;
 }
 
 static void *take_array(struct decoder *decoder, size_t n, size_t size)

@@ -1,6 +1,8 @@
 /* JSON texts to jansson's values and back, with limits. */
 #include "wire/json.h"
 
+#define FIELD_NAME_SIZE 64
+
 /* Walks the text once before jansson does: jansson would recurse 2,048 levels, and an array of empty arrays costs it
  * fifty times its own length. Strings are skipped; a text that is no JSON may pass, jansson refuses it then. */
 static dr_code check_limits(struct slice bytes, struct dr_error *error)
@@ -134,5 +136,52 @@ bool wire_json_signed(const json_t *json, int64_t *ret_number)
     if (!parse_digits(text, &number) || number > (uint64_t)INT64_MAX + is_negative)
         return false;
     *ret_number = is_negative ? (int64_t)(0 - number) : (int64_t)number;
+    return true;
+}
+
+/* "max_wait" -> "maxWait" */
+static void lower_camel(const char *name, char camel[FIELD_NAME_SIZE])
+{
+    size_t n = 0;
+    for (; *name && n + 1 < FIELD_NAME_SIZE; name++) {
+        bool is_hump = name[0] == '_' && name[1];
+        if (is_hump)
+            name++;
+        camel[n++] = is_hump ? (char)(*name - 'a' + 'A') : *name;
+    }
+    camel[n] = '\0';
+}
+
+const json_t *wire_json_get(const json_t *object, const char *name)
+{
+    char camel[FIELD_NAME_SIZE];
+    lower_camel(name, camel);
+    const json_t *field = json_object_get(object, camel);
+    if (!field)
+        field = json_object_get(object, name);
+    return json_is_null(field) ? NULL : field;
+}
+
+bool wire_json_status(const json_t *json, int32_t *ret_status)
+{
+    static const struct {
+        const char *name;
+        dr_status status;
+    } statuses[] = {
+#define X(status, number, wire, text, retried, effect) {wire, status},
+        DR_STATUS_TABLE(X)
+#undef X
+    };
+    const char *name = json_string_value(json);
+    for (size_t i = 0; name && i < sizeof(statuses) / sizeof(statuses[0]); i++) {
+        if (strcmp(statuses[i].name, name) == 0) {
+            *ret_status = (int32_t)statuses[i].status;
+            return true;
+        }
+    }
+    int64_t number;
+    if (!json_is_number(json) || !wire_json_signed(json, &number) || number < INT32_MIN || number > INT32_MAX)
+        return false;
+    *ret_status = (int32_t)number;
     return true;
 }
