@@ -122,6 +122,7 @@ static void finish_exit(struct engine *engine, struct call *call, const struct w
         if (response->result.has_error)
             outcome.error = response->result.error;
     }
+    call->record.attempts++;
     finish_call(engine, call, &outcome, true);
 }
 
@@ -158,6 +159,7 @@ static void process_failure(struct engine *engine, struct call *call, const stru
     struct outcome outcome = {.status = status};
     outcome.error.type = event->attempt_done.error_type;
     outcome.error.message = event->attempt_done.error_message;
+    call->record.attempts++;
     finish_call(engine, call, &outcome, true);
 }
 
