@@ -22,14 +22,23 @@ static struct engine_config with_defaults(struct engine_config config)
     return config;
 }
 
+/* Spreads the seed over the state: also a seed of small numbers gives good ones from the start, or ids could repeat (I5). */
+static void seed_random(struct random *random, const uint64_t seed[4])
+{
+    random_init(random, 0);
+    for (unsigned i = 0; i < 4; i++) {
+        struct random part;
+        random_init(&part, seed[i] ^ (UINT64_C(0x9e3779b97f4a7c15) * (i + 1)));
+        for (unsigned k = 0; k < 4; k++)
+            random->state[k] ^= part.state[(k + i) % 4];
+    }
+}
+
 struct engine *engine_create(const struct engine_config *config)
 {
     struct engine *engine = mem_must_zalloc(sizeof *engine);
     engine->config = with_defaults(*config);
-    random_init(&engine->random, 0);
-    memcpy(engine->random.state, config->seed, sizeof engine->random.state);
-    if (!(config->seed[0] | config->seed[1] | config->seed[2] | config->seed[3]))
-        random_init(&engine->random, 1); /* an all-zero state would give zeros for ever */
+    seed_random(&engine->random, config->seed);
     engine->ids.random = &engine->random;
     engine->now_ns = INT64_MIN;
     map_init(&engine->resident);

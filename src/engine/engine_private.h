@@ -162,7 +162,8 @@ struct engine {
     struct position backlog_low; /* lowest position that joined the backlog during the pass */
     bool is_backlog_urgent;      /* the last portion had little that fitted: go on at once */
     int64_t next_backlog_ns;
-    uint64_t backlog_started;    /* counts.started at the last portion */
+    uint64_t backlog_started;    /* counts.started at the last portion ... */
+    uint64_t backlog_goal;       /* ... and how many starts later the next one is read */
     struct map gone;             /* ids that left memory during a scan */
     size_t n_loading;
     struct list sweeps;

@@ -84,14 +84,14 @@ static void start_edge_scan(struct engine *engine)
     start_due_scan(engine, engine->edge, engine->edge_until_ns);
 }
 
-/* The backlog is read in portions, round and round: after half a tree's worth of starts, or a pause, or at once
- * when the last portion had little that fitted. So neither a huge tree nor a dead endpoint hides the others. */
+/* The backlog is read in portions, round and round: when what the last one brought has started, or after a pause, or
+ * at once when the last portion had little that fitted. So neither a huge tree nor a dead endpoint hides the others,
+ * and a pass over calls that cannot start yet happens once per pause. */
 static bool wants_backlog_scan(const struct engine *engine)
 {
     return engine->has_backlog &&
            (engine->is_backlog_urgent || engine->now_ns >= engine->next_backlog_ns ||
-            scheduler_ready(engine->scheduler) == 0 ||
-            engine->counts.started - engine->backlog_started >= engine->config.tree_resident_max / 2);
+            engine->counts.started - engine->backlog_started >= engine->backlog_goal);
 }
 
 static void start_backlog_scan(struct engine *engine)
@@ -226,6 +226,8 @@ static void backlog_scanned(struct engine *engine, const struct engine_event *ev
 {
     engine->backlog_at = reached(event, engine->edge.wake_ns);
     size_t n_kept = adopt_all(engine, event);
+    uint64_t half = engine->config.tree_resident_max / 2;
+    engine->backlog_goal = 1 + (n_kept < half ? n_kept : half);
     engine->is_backlog_urgent = !event->scanned.is_complete && n_kept < event->scanned.n_records / 8;
     if (!event->scanned.is_complete)
         return;

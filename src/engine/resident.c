@@ -101,6 +101,7 @@ void backlog_add(struct engine *engine, struct position at)
         engine->backlog_low = POSITION_LAST;
         engine->next_backlog_ns = time_add(engine->now_ns, ENGINE_BACKLOG_PAUSE_NS);
         engine->backlog_started = engine->counts.started;
+        engine->backlog_goal = 1 + engine->config.tree_resident_max / 2;
     } else if (position_compare(at, engine->backlog_low) < 0) {
         engine->backlog_low = at;
     }

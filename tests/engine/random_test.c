@@ -2,7 +2,7 @@
  * memory for the calls there are. Goal: I1 to I6 and liveness, for many seeds. Method: the saved state of a coroutine is
  * the list of results it has had and the number of calls it has made; so a result that comes twice, or never, shows.
  *
- *     engine_random_test [first seed] [number of seeds] */
+ *     engine_random_test [first seed] [number of seeds] [database file, made anew for each seed; default: memory] */
 #include "engine/engine.h"
 #include "base/mem.h"
 #include "base/random.h"
@@ -12,6 +12,7 @@
 #include <stdarg.h>
 #include <stdio.h>
 #include <stdlib.h>
+#include <unistd.h>
 
 #include <cmocka.h>
 
@@ -71,6 +72,27 @@ struct history {
 };
 
 static struct history h;
+static const char *database_path; /* NULL = the memory store */
+
+static void remove_database(void)
+{
+    char name[300];
+    snprintf(name, sizeof name, "%s-wal", database_path);
+    (void)unlink(database_path);
+    (void)unlink(name);
+}
+
+static void open_store(void)
+{
+    if (!database_path) {
+        assert_int_equal(store_memory_open(&h.store, NULL), DR_OK);
+        return;
+    }
+    remove_database();
+    struct dr_error error = {0};
+    if (store_sqlite_open(&(struct store_sqlite_options){.path = database_path}, &h.store, &error) != DR_OK)
+        fail_msg("%s", error.message);
+}
 
 static uint64_t below(uint64_t bound)
 {
@@ -128,7 +150,8 @@ static void on_submitted(const struct engine_effect *effect)
 
 static void on_wake(const struct engine_effect *effect)
 {
-    assert_int_equal(effect->answer.code, DR_OK); /* I4: an acknowledged call is found */
+    if (effect->answer.code != DR_OK) /* I4: an acknowledged call is found */
+        fail_msg("wake: %s at %lld s", effect->answer.message, (long long)(h.now_ns / NS_PER_S));
     const struct call_record *record = effect->answer.record;
     for (size_t i = 0; i < h.n_roots; i++) {
         struct root *root = &h.roots[i];
@@ -341,7 +364,8 @@ static void do_reply(void)
 
 static void do_tick(bool is_far)
 {
-    if (is_far && h.deadline_ns != TIME_NEVER && h.deadline_ns > h.now_ns)
+    bool is_near = h.deadline_ns < h.now_ns + 3600 * NS_PER_S; /* not to expirations and purges */
+    if (is_far && is_near && h.deadline_ns > h.now_ns)
         h.now_ns = h.deadline_ns;
     else
         h.now_ns += (int64_t)below(NS_PER_S / 10);
@@ -470,7 +494,7 @@ static void run_history(uint64_t seed)
                                       .in_flight_max = 1 + (uint32_t)below(40),
                                       .max_expiration_ns = 60 * 24 * 3600 * NS_PER_S,
                                       .retention_ns = 60 * 24 * 3600 * NS_PER_S};
-    assert_int_equal(store_memory_open(&h.store, NULL), DR_OK);
+    open_store();
     boot();
     for (int i = 0; i < 4000; i++)
         one_operation();
@@ -501,6 +525,11 @@ int main(int argc, char **argv)
         first_seed = strtoull(argv[1], NULL, 10);
     if (argc > 2)
         n_seeds = strtoull(argv[2], NULL, 10);
+    if (argc > 3)
+        database_path = argv[3];
     const struct CMUnitTest tests[] = {cmocka_unit_test(random_histories_keep_the_invariants)};
-    return cmocka_run_group_tests(tests, NULL, NULL);
+    int failures = cmocka_run_group_tests(tests, NULL, NULL);
+    if (database_path && failures == 0)
+        remove_database();
+    return failures;
 }

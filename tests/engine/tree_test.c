@@ -294,11 +294,12 @@ static void a_result_wakes_a_parent_that_left_memory(void **state)
     world_poll(&world, "root", 2, 2, NO_WAIT, 1, TWO("a", "b"));
     struct id root = world.submitted[0];
     world_poll(&world, "a", 1, 1, NO_WAIT, 1, ONE("leaf")); /* two idle calls, one may stay */
+    world_advance(&world, 10 * NS_PER_S);                    /* with room for one, b comes back after a pause */
     assert_null(engine_peek(world.engine, root));
     world_return(&world, "b", "B");
     world_return(&world, "leaf", "L");
     world_return(&world, "a", "A");
-    world_expect(&world, "submit: 1 call\nstart root\nstart a\nstart b\nstart leaf\nresume a [1]\nresume root [2 1]\n");
+    world_expect(&world, "submit: 1 call\nstart root\nstart a\nstart leaf\nstart b\nresume a [1]\nresume root [2 1]\n");
     world_deinit(&world);
 }
 
@@ -310,7 +311,9 @@ static void results_that_arrive_while_the_parent_is_read_count_once(void **state
     world_submit(&world, ONE("root"));
     world_poll(&world, "root", 3, 3, NO_WAIT, 1, THREE("a", "b", "c"));
     world_poll(&world, "a", 1, 1, NO_WAIT, 1, ONE("leaf"));
+    world_advance(&world, 10 * NS_PER_S); /* with room for one, the others come back by and by */
     assert_null(engine_peek(world.engine, world.submitted[0]));
+    buf_clear(&world.trace);
     world.holds_reads = true;
     world_return(&world, "b", "B"); /* root is being read, and b is in the store by then */
     world_return(&world, "c", "C"); /* c arrives in memory */
@@ -318,8 +321,7 @@ static void results_that_arrive_while_the_parent_is_read_count_once(void **state
     world_read(&world);
     world_return(&world, "leaf", "L");
     world_return(&world, "a", "A");
-    world_expect(&world, "submit: 1 call\nstart root\nstart a\nstart b\nstart c\nstart leaf\nresume a [1]\n"
-                         "resume root [2 3 1]\n");
+    world_expect(&world, "resume a [1]\nresume root [2 3 1]\n");
     world_deinit(&world);
 }
 
@@ -329,7 +331,7 @@ static void a_huge_tree_does_not_hold_up_a_small_one(void **state)
     struct world world;
     world_init(&world, &(struct engine_config){.group_cap = 1, .tree_resident_max = 8});
     world_submit(&world, ONE("root"));
-    char names[40][8];
+    char names[40][16];
     const char *functions[40];
     for (int i = 0; i < 40; i++) {
         snprintf(names[i], sizeof names[i], "c%d", i);

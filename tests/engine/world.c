@@ -286,6 +286,7 @@ void world_crash(struct world *world)
     world->n_pending = 0;
     world->n_reads = 0;
     world->n_attempts = 0;
+    memset(world->attempts, 0, sizeof world->attempts);
     world->holds_commits = world->holds_reads = false;
     boot(world);
 }
