@@ -2,8 +2,8 @@
  * this code cites; T1 to T9 and I1 to I8 are the design's.
  *
  * Files: engine.c (create, step, deadlines); output.c (batch, effects, what is held back); resident.c (what is in
- * memory, E1 E2); read.c (loads and scans, E3 E4); submit.c (T1); attempt.c (T2, replies); finish.c (T3 T4 T5 T9)
- *; poll.c (T6 T7, mail); cancel.c (T8, sweeps); wait.c; why.c */
+ * memory, E1 E2); read.c (loads and scans, E3 E4); submit.c (T1); attempt.c (T2, replies); finish.c (T3 T4 T5 T9);
+ * poll.c (T6 T7, mail); cancel.c (T8, sweeps); wait.c; why.c */
 #ifndef ENGINE_ENGINE_PRIVATE_H
 #define ENGINE_ENGINE_PRIVATE_H
 
