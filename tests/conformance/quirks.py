@@ -1,0 +1,736 @@
+"""What is peculiar about the known clients and endpoints, each shown against the running server (see QUIRKS.md).
+
+    quirks.py --server build/bin/dispatch --work FOLDER [PATTERN...]
+
+qNN_ names the quirk NN and cNN_ the line NN of the checklist of the compatibility reference (13.1, 13.2). Needs nothing but
+Python: endpoint.py plays the program, wire.py knows the messages."""
+
+import argparse
+import concurrent.futures
+import fnmatch
+import json
+import os
+import re
+import sys
+import threading
+import time
+import traceback
+
+import wire
+from endpoint import DISPATCH, RUN, WAIT, Api, Endpoint, http_reply
+from server import Server
+from wire import STATUS, fails, poll, returns, tail_call, text, text_of
+
+KEY = "0123456789abcdef0123456789abcdef"
+TIMEOUT_S = 60
+THREADS = 8
+BACKED_OFF_S = 0.02  # four retries take less once in a million times: jitter is full
+
+
+def output(result):
+    assert "error" not in result, result
+    return text_of(result["output"])
+
+
+def error(result):
+    assert "output" not in result, result
+    return result["error"]
+
+
+def seconds(timestamp):
+    return timestamp.get("seconds", 0) + timestamp.get("nanos", 0) / 1e9
+
+
+def wait_until(condition, what="the condition"):
+    """For what the endpoint sees and nobody is told about."""
+    end = time.monotonic() + TIMEOUT_S
+    while not condition():
+        assert time.monotonic() < end, what + " never came"
+        time.sleep(0.002)
+
+
+def make_others_run(api, endpoint, n=20):
+    """The server has worked: what it would wrongly do soon, it would have done by now."""
+    for id in api.dispatch(*[endpoint.call("other") for _ in range(n)]):
+        api.wait(id)
+
+
+# Quirks
+
+
+def q01_missing_max_wait_is_no_deadline(api, _):
+    release = threading.Event()
+
+    def answer(request):
+        if request.function == "child":
+            assert release.wait(TIMEOUT_S)
+            return returns("late")
+        if request.function == "parent":
+            return returns(text_of(request.results[0]["output"])) if request.is_resume else poll(
+                [endpoint.call("child", correlation_id=7)])
+        return returns()
+
+    with Endpoint(answer) as endpoint:
+        [id] = api.dispatch(endpoint.call("parent"))
+        wait_until(lambda: endpoint.of("child"))
+        make_others_run(api, endpoint)
+        assert len(endpoint.of("parent")) == 1
+        release.set()
+        assert output(api.wait(id)) == "late"
+
+
+def q02_tail_call_without_a_result_is_followed(api, _):
+    with Endpoint(lambda r: tail_call({"function": "two", "input": text("b")}) if r.function == "one"
+                  else returns(text_of(r.run["input"]))) as endpoint:
+        assert output(api.run(endpoint.call("one", "a"))) == "b"
+        assert [r.function for r in endpoint.requests] == ["one", "two"]
+
+
+def q02_tail_call_to_another_endpoint_is_made_there(api, _):
+    with Endpoint(lambda r: returns("there")) as there:
+        with Endpoint(lambda r: tail_call({"function": "two", "endpoint": there.url})) as here:
+            assert output(api.run(here.call("one"))) == "there"
+            assert len(here.requests) == len(there.requests) == 1
+
+
+def q03_reset_replaces_the_call_and_is_a_failed_attempt(api, _):
+    """A tail call with a temporary status backs off like a failure."""
+    times = []
+
+    def answer(request):
+        times.append(time.monotonic())
+        if request.function == "last":
+            return returns(text_of(request.run["input"]))
+        n = int(text_of(request.run["input"]))
+        return tail_call({"function": "last" if n == 3 else "again", "input": text(str(n + 1))}, "TEMPORARY_ERROR")
+
+    with Endpoint(answer) as endpoint:
+        assert output(api.run(endpoint.call("again", "0"))) == "4"
+        assert [r.function for r in endpoint.requests] == ["again"] * 4 + ["last"]
+        assert times[-1] - times[0] > BACKED_OFF_S, "no backoff"
+        assert len({r.run["dispatch_id"] for r in endpoint.requests}) == 1
+
+
+def q04_empty_endpoint_in_a_poll_is_the_callers(api, _):
+    with Endpoint(lambda r: returns("child") if r.function == "child" else
+                  returns(text_of(r.results[0]["output"])) if r.is_resume else
+                  poll([{"function": "child", "correlation_id": 1}])) as endpoint:
+        assert output(api.run(endpoint.call("parent"))) == "child"
+
+
+def q05_min_results_beyond_outstanding_is_clamped(api, _):
+    """As the Go SDK polls: min = max = number of calls at first, the same again with fewer outstanding."""
+    release = threading.Event()
+
+    def answer(request):
+        if request.function == "slow":
+            assert release.wait(TIMEOUT_S)
+        if request.function != "parent":
+            return returns()
+        if not request.is_resume:
+            return poll([endpoint.call("quick"), endpoint.call("slow")], 1, 5000, max_wait={"seconds": 300})
+        if len(endpoint.of("parent")) == 2:
+            release.set()
+            return poll([], 5000, 5000, max_wait={"seconds": 300})
+        return returns(str(len(request.results)))
+
+    with Endpoint(answer) as endpoint:
+        assert output(api.run(endpoint.call("parent"))) == "1"
+        assert [len(r.results) for r in endpoint.of("parent")] == [0, 1, 1]
+
+
+def q06_ids_are_not_used_again_after_a_restart(_, options):
+    database = os.path.join(options.work, "ids.db")
+    remove_database(database)
+    seen = set()
+    for end in Server.kill, Server.stop, Server.kill:
+        server = Server(options.server, KEY, "--db", database)
+        with Endpoint(lambda r: returns()) as endpoint:
+            ids = Api(server.port, KEY).dispatch(*[endpoint.call("f") for _ in range(200)])
+        assert len(set(ids)) == 200 and not seen & set(ids)
+        seen |= set(ids)
+        end(server)
+
+
+def q07_the_arm_of_the_state_is_echoed(api, _):
+    sent = {"legacy": {"coroutine_state": b"\x00bytes"},
+            "typed": {"typed_coroutine_state": {"type_url": "x.y/State", "value": b"\x01typed"}},
+            "none": {}}
+
+    def answer(request):
+        if request.is_resume:
+            got = dict(request.run["poll_result"])
+            got.pop("results", None)
+            return returns("same" if got == sent[request.function] else repr(got))
+        return {"status": STATUS["OK"], "poll": {**sent[request.function], "min_results": 1, "max_results": 1,
+                                                 "calls": [endpoint.call("child")]}} \
+            if request.function != "child" else returns()
+
+    with Endpoint(answer) as endpoint:
+        assert output(api.run(endpoint.call("legacy"))) == "same"
+        assert output(api.run(endpoint.call("typed"))) == "same"
+        assert output(api.run(endpoint.call("none"))) == "same"
+
+
+def q08_http_500_is_tried_again(api, _):
+    with Endpoint(lambda r: returns("then") if len(endpoint.requests) > 2 else
+                  http_reply(500, b"500 Internal Server Error")) as endpoint:
+        assert output(api.run(endpoint.call("f"))) == "then"
+        assert len(endpoint.requests) == 3
+
+
+def q09_every_result_is_delivered_exactly_once(api, _):
+    """With replies lost on the way: the same resume comes again, and no result is in two different resumes."""
+    taken = {}
+
+    def answer(request):
+        if request.function == "child":
+            return returns(text_of(request.run["input"]))
+        if not request.is_resume:
+            return poll([endpoint.call("child", str(i), correlation_id=1000 + i) for i in range(25)], state=b"0")
+        step = int(request.run["poll_result"]["typed_coroutine_state"]["value"])
+        results = [(r["correlation_id"], r["dispatch_id"], text_of(r["output"])) for r in request.results]
+        if step not in taken:
+            taken[step] = results
+            return None
+        assert taken[step] == results, "a retry is the same request"
+        n_taken = sum(map(len, taken.values()))
+        return returns("all") if n_taken == 25 else poll(state=str(step + 1).encode())
+
+    with Endpoint(answer) as endpoint:
+        assert output(api.run(endpoint.call("parent"))) == "all"
+        results = sorted(result for step in taken.values() for result in step)
+        assert [(c, o) for c, _, o in results] == [(1000 + i, str(i)) for i in range(25)]
+        assert {d for _, d, _ in results} == {r.run["dispatch_id"] for r in endpoint.of("child")}
+        assert all(1 <= len(step) <= 10 for step in taken.values())
+
+
+def q10_an_empty_poll_waits_for_expiration_without_spinning(api, _):
+    with Endpoint(lambda r: poll() if r.function == "empty" else returns()) as endpoint:
+        [id] = api.dispatch(endpoint.call("empty", expiration={"seconds": 2}))
+        make_others_run(api, endpoint)
+        assert error(api.wait(id))["message"]
+        assert len(endpoint.of("empty")) == 1
+
+
+def q11_http_413_of_a_large_body_ends_the_call(api, _):
+    body = b"Maximum request body size 1048576 exceeded, actual body size 2000100"
+    with Endpoint(lambda r: http_reply(413, body)) as endpoint:
+        failure = error(api.run(endpoint.call("f", "x" * 2000000)))
+        assert "413" in failure["message"], failure
+        assert len(endpoint.requests) == 1 and endpoint.requests[0].size > 2000000
+
+
+def q12_runs_have_a_content_length(api, _):
+    with Endpoint(lambda r: returns()) as endpoint:
+        api.run(endpoint.call("f", "x" * 100000))
+        [request] = endpoint.requests
+        assert request.header("content-length") == [str(request.size)] and not request.header("transfer-encoding")
+        assert request.header("content-type") == ["application/proto"]
+        assert request.line == "POST " + RUN + " HTTP/1.1"
+        assert not request.header("expect")
+
+
+def q13_a_reply_of_http_1_0_ends_with_the_connection(api, _):
+    message = wire.encode("RunResponse", returns("old"))
+    with Endpoint(lambda r: b"HTTP/1.0 200 OK\r\nServer: BaseHTTP/0.6\r\nContent-Type: application/proto\r\n\r\n"
+                  + message) as endpoint:
+        assert output(api.run(endpoint.call("f"))) == "old"
+
+
+def q13_a_connection_closed_without_a_reply_is_tried_again(api, _):
+    with Endpoint(lambda r: returns("then") if len(endpoint.requests) > 2 else None) as endpoint:
+        assert output(api.run(endpoint.call("f"))) == "then"
+        assert len(endpoint.requests) == 3
+
+
+def q13_a_reply_cut_off_in_its_body_is_tried_again(api, _):
+    whole = http_reply(200, wire.encode("RunResponse", returns("whole")), "application/proto")
+    with Endpoint(lambda r: whole if len(endpoint.requests) > 1 else whole[:-3]) as endpoint:
+        assert output(api.run(endpoint.call("f"))) == "whole"
+
+
+def q14_an_error_body_may_be_invalid_json(api, _):
+    body = b'{"code":"unauthenticated","message":"Expected "Signature-Input" header field"}'
+    with Endpoint(lambda r: http_reply(401, body, "application/json")) as endpoint:
+        failure = error(api.run(endpoint.call("f")))
+        assert failure["type"] and failure["message"] and "value" not in failure
+        assert len(endpoint.requests) == 1
+
+
+def q15_a_path_with_two_slashes_is_accepted(api, _):
+    status, _, body = api.post("/" + DISPATCH, wire.encode("DispatchRequest", {"calls": []}))
+    assert (status, body) == (200, b"")
+
+
+def q16_a_submit_is_answered_with_200_before_anything_ran(api, _):
+    release = threading.Event()
+
+    def answer(_request):
+        assert release.wait(TIMEOUT_S)
+        return returns("done")
+
+    with Endpoint(answer) as endpoint:
+        started = time.monotonic()
+        status, headers, body = api.post(DISPATCH, wire.encode("DispatchRequest", {"calls": [endpoint.call("f")]}))
+        assert status == 200 and time.monotonic() - started < 5
+        assert headers["content-type"] == "application/proto"
+        release.set()
+        assert output(api.wait(wire.decode("DispatchResponse", body)["dispatch_ids"][0])) == "done"
+
+
+def q17_errors_made_by_the_server_have_no_value(api, _):
+    replies = [fails("OK"), {"status": STATUS["PERMANENT_ERROR"]}, {"status": STATUS["PERMANENT_ERROR"], "exit": {}},
+               {"status": STATUS["NOT_FOUND"], "exit": {"result": {}}}, http_reply(400, b"{}", "application/json"),
+               http_reply(403), http_reply(200, b"hello", "text/html")]
+    with Endpoint(lambda r: replies[int(text_of(r.run["input"]))]) as endpoint:
+        for i in range(1, len(replies)):
+            failure = error(api.run(endpoint.call("f", str(i))))
+            assert failure.get("type") and failure.get("message"), (i, failure)
+            assert "value" not in failure and "traceback" not in failure, (i, failure)
+
+
+def q17_values_of_errors_and_unknown_types_pass_through(api, _):
+    failure = {"type": "ValueError", "message": "m", "value": b"\x80\x04pickle", "traceback": b"Traceback ..."}
+    odd = {"type_url": "nowhere.example/made.up.Type", "value": b"\xff\x00"}
+    with Endpoint(lambda r: {"status": STATUS["INVALID_ARGUMENT"], "exit": {"result": {"error": failure, "output": odd}}}
+                  if r.run["input"] == odd else returns("input changed")) as endpoint:
+        result = api.run({**endpoint.call("f"), "input": odd})
+        assert result["error"] == failure and result["output"] == odd
+
+
+def q18_a_retryable_status_with_an_output_is_tried_again(api, _):
+    statuses = "TIMEOUT THROTTLED TEMPORARY_ERROR DNS_ERROR TCP_ERROR TLS_ERROR HTTP_ERROR".split()
+    with Endpoint(lambda r: returns("first", r.function) if len(endpoint.of(r.function)) == 1 else returns("second")) \
+            as endpoint:
+        ids = api.dispatch(*[endpoint.call(status) for status in statuses])
+        assert [output(api.wait(id)) for id in ids] == ["second"] * len(statuses)
+
+
+def q19_unspecified_with_an_error_ends_the_call(api, _):
+    with Endpoint(lambda r: fails("UNSPECIFIED", "DispatchError", "bare")) as endpoint:
+        assert error(api.run(endpoint.call("f"))) == {"type": "DispatchError", "message": "bare"}
+        assert len(endpoint.requests) == 1
+
+
+def q20_an_unknown_function_ends_the_call_either_way(api, _):
+    body = b'{"code":"not_found","message":"function \'f\' does not exist"}'
+    with Endpoint(lambda r: http_reply(404, body, "application/json")) as endpoint:
+        assert "function 'f' does not exist" in error(api.run(endpoint.call("f")))["message"]
+        assert len(endpoint.requests) == 1
+    with Endpoint(lambda r: fails("NOT_FOUND", "NotFound", 'function "f" not found')) as endpoint:
+        assert error(api.run(endpoint.call("f")))["message"] == 'function "f" not found'
+        assert len(endpoint.requests) == 1
+
+
+def q21_a_refused_signature_ends_the_call_either_way(api, _):
+    for reply in http_reply(403), http_reply(401, b'{"code":"unauthenticated","message":"m"}', "application/json"):
+        with Endpoint(lambda r, reply=reply: reply) as endpoint:
+            assert error(api.run(endpoint.call("f")))["message"]
+            assert len(endpoint.requests) == 1
+
+
+def q22_runs_ask_for_no_compression(api, _):
+    with Endpoint(lambda r: returns()) as endpoint:
+        api.run(endpoint.call("f"))
+        assert endpoint.requests[0].header("accept-encoding") in ([], ["identity"])
+
+
+def q23_a_resume_is_never_in_flight_twice(api, _):
+    running, most, lock = {}, [0], threading.Lock()
+
+    def answer(request):
+        id = request.run["dispatch_id"]
+        with lock:
+            running[id] = running.get(id, 0) + 1
+            most[0] = max(most[0], running[id])
+        if request.function == "other":
+            reply = returns()
+        elif request.function == "child":
+            reply = returns()
+        elif not request.is_resume:
+            reply = poll([endpoint.call("child") for _ in range(20)], state=b"20")
+        else:
+            left = int(request.run["poll_result"]["typed_coroutine_state"]["value"]) - len(request.results)
+            for _ in range(3):  # the other results come in meanwhile
+                Api(api.port, KEY).run(endpoint.call("other"))
+            reply = poll(state=str(left).encode(), max_results=3) if left else returns("done")
+        with lock:
+            running[id] -= 1
+        return reply
+
+    with Endpoint(answer) as endpoint:
+        assert output(api.run(endpoint.call("parent"))) == "done"
+        assert most[0] == 1
+
+
+def q24_a_function_name_with_a_hyphen_is_called_from_a_poll(api, _):
+    with Endpoint(lambda r: returns("hyphen") if r.function == "double-repeat" else
+                  returns(text_of(r.results[0]["output"])) if r.is_resume else
+                  poll([endpoint.call("double-repeat")])) as endpoint:
+        assert output(api.run(endpoint.call("main.<locals>.parent"))) == "hyphen"
+
+
+def q26_host_is_the_endpoints_without_a_default_port(api, _):
+    with Endpoint(lambda r: returns()) as endpoint:
+        api.run(endpoint.call("f"))
+        assert endpoint.requests[0].header("host") == [endpoint.url[len("http://"):]]
+    try:
+        endpoint = Endpoint(lambda r: returns(), "127.0.0.2", 80)
+    except PermissionError:
+        return "port 80 is not ours to listen on"
+    with endpoint:
+        for url in "http://127.0.0.2:80", "http://127.0.0.2", "http://127.0.0.2:80/", "http://127.0.0.2/":
+            api.run({**endpoint.call("f"), "endpoint": url})
+        assert [r.header("host") for r in endpoint.requests] == [["127.0.0.2"]] * 4
+        assert {r.line for r in endpoint.requests} == {"POST " + RUN + " HTTP/1.1"}
+
+
+def q30_what_the_python_client_always_sends_is_tolerated(api, _):
+    status, headers, body = api.post(DISPATCH, wire.encode("DispatchRequest", {"calls": []}), Connect_Timeout_Ms="5000",
+                                     Connect_Protocol_Version="1", Accept_Encoding="gzip, deflate", Accept="*/*")
+    assert (status, body) == (200, b"") and "content-encoding" not in headers
+
+
+# The checklist for a server
+
+
+def connect_error(reply, status, code):
+    got, headers, body = reply
+    assert got == status, reply
+    assert headers["content-type"].startswith("application/json"), reply
+    assert json.loads(body)["code"] == code and json.loads(body)["message"], reply
+
+
+def c01_a_wrong_or_missing_key_is_unauthenticated(api, _):
+    for path in DISPATCH, WAIT:
+        for value in None, "", "Bearer", "Bearer ", "Bearer wrong", "Bearer " + KEY[:-1], "Bearer " + KEY + "0", KEY:
+            connect_error(api.post(path, b"", Authorization=value), 401, "unauthenticated")
+
+
+def c01_bad_requests_get_connect_errors(api, _):
+    connect_error(api.post(DISPATCH, b"\xff\xff"), 400, "invalid_argument")
+    connect_error(api.post(DISPATCH, b"\x0a\x05a"), 400, "invalid_argument")
+    connect_error(api.post(DISPATCH, b"{", Content_Type="application/json"), 400, "invalid_argument")
+    connect_error(api.post(DISPATCH, b"", Connect_Protocol_Version="2"), 400, "invalid_argument")
+    connect_error(api.post(DISPATCH, b"", Connect_Timeout_Ms="soon"), 400, "invalid_argument")
+    status, headers, _body = api.post(DISPATCH, b"x", Content_Type="text/plain")
+    assert status == 415, status
+    status, headers, _body = api.post(DISPATCH, None, method="GET")
+    assert status == 405 and "POST" in headers["allow"], (status, headers)
+    assert api.post("/nowhere", b"")[0] == 404
+
+
+def c01_json_is_spoken_too(api, _):
+    with Endpoint(lambda r: returns("yes " + text_of(r.run["input"]))) as endpoint:
+        call = {"endpoint": endpoint.url, "function": "f",
+                "input": {"@type": "type.googleapis.com/google.protobuf.StringValue", "value": "json"}}
+        status, headers, body = api.post(DISPATCH, json.dumps({"calls": [call]}), Content_Type="application/json")
+        assert status == 200 and headers["content-type"].startswith("application/json"), (status, body)
+        [id] = json.loads(body)["dispatchIds"]
+        assert output(api.wait(id)) == "yes json"
+
+
+def c02_a_submit_is_all_or_nothing(api, _):
+    with Endpoint(lambda r: returns()) as endpoint:
+        good = endpoint.call("f")
+        for bad in ({**good, "endpoint": ""}, {**good, "endpoint": "ftp://x"}, {**good, "function": ""},
+                    {**good, "expiration": {"seconds": -1}}):
+            reply = api.post(DISPATCH, wire.encode("DispatchRequest", {"calls": [good, bad, good]}))
+            connect_error(reply, 400, "invalid_argument")
+        make_others_run(api, endpoint)
+        assert not endpoint.of("f")
+
+
+def c02_ids_come_in_the_order_of_the_calls(api, _):
+    with Endpoint(lambda r: returns(text_of(r.run["input"]))) as endpoint:
+        ids = api.dispatch(*[endpoint.call("f", str(i)) for i in range(100)])
+        assert len(set(ids)) == 100
+        assert [output(api.wait(id)) for id in ids] == [str(i) for i in range(100)]
+
+
+def c02_what_was_acknowledged_survives_a_kill(_, options):
+    database = os.path.join(options.work, "acknowledged.db")
+    remove_database(database)
+    gate = threading.Event()
+    with Endpoint(lambda r: returns(text_of(r.run["input"])) if gate.is_set() else None) as endpoint:
+        server = Server(options.server, KEY, "--db", database)
+        ids = Api(server.port, KEY).dispatch(*[endpoint.call("f", str(i)) for i in range(500)])
+        server.kill()
+        gate.set()
+        server = Server(options.server, KEY, "--db", database)
+        api = Api(server.port, KEY)
+        assert [output(api.wait(id)) for id in ids] == [str(i) for i in range(500)]
+        server.kill()
+        server = Server(options.server, KEY, "--db", database)
+        api = Api(server.port, KEY)
+        n = len(endpoint.requests)
+        assert [output(api.wait(id)) for id in ids] == [str(i) for i in range(500)], "a result was taken back"
+        assert len(endpoint.requests) == n, "a finished call ran again"
+        assert server.stop() == 0
+
+
+def c03_only_200_with_application_proto_is_a_run_response(api, _):
+    message = wire.encode("RunResponse", returns("no"))
+    for reply in (http_reply(200, message, "text/plain"), http_reply(201, message, "application/proto"),
+                  http_reply(200, message, "application/protobuf"), http_reply(204),
+                  http_reply(302, b"", "text/plain", "Location: http://127.0.0.1:1/\r\n"), http_reply(501),
+                  http_reply(418)):
+        with Endpoint(lambda r, reply=reply: reply) as endpoint:
+            assert error(api.run(endpoint.call("f")))["message"], reply
+            assert len(endpoint.requests) == 1, reply
+
+
+def c03_a_malformed_run_response_is_an_error(api, _):
+    for body in b"\xff\xff\xff", b"", b"\x08\x01", b"\x08\x01\x12\x7fshort":
+        with Endpoint(lambda r, body=body: http_reply(200, body, "application/proto")) as endpoint:
+            assert error(api.run(endpoint.call("f", expiration={"seconds": 3})))["message"], body
+
+
+def c03_http_failures_that_may_pass_are_tried_again(api, _):
+    statuses = [408, 429, 500, 502, 503, 504, 599]
+    with Endpoint(lambda r: http_reply(int(r.function[1:])) if len(endpoint.of(r.function)) == 1 else returns("then")) \
+            as endpoint:
+        ids = api.dispatch(*[endpoint.call(f"f{status}") for status in statuses])
+        assert [output(api.wait(id)) for id in ids] == ["then"] * len(statuses)
+
+
+def c03_chunked_replies_and_reused_connections_are_read(api, _):
+    message = wire.encode("RunResponse", returns("chunks"))
+    chunks = b"".join(b"%x\r\n%s\r\n" % (len(part), part) for part in (message[:5], message[5:])) + b"0\r\n\r\n"
+    with Endpoint(lambda r: b"HTTP/1.1 200 OK\r\nContent-Type: application/proto\r\nTransfer-Encoding: chunked\r\n\r\n"
+                  + chunks) as endpoint:
+        assert output(api.run(endpoint.call("f"))) == "chunks"
+
+
+def c03_an_endpoint_may_have_a_path(api, _):
+    with Endpoint(lambda r: returns("prefix")) as endpoint:
+        for suffix in "/app/v1", "/app/v1/":
+            assert output(api.run({**endpoint.call("f"), "endpoint": endpoint.url + suffix})) == "prefix"
+        assert {r.line for r in endpoint.requests} == {"POST /app/v1" + RUN + " HTTP/1.1"}
+
+
+def c04_ids_and_times_are_on_every_request(api, _):
+    """Over a retry, a poll and a tail call."""
+    def answer(request):
+        if request.function == "child":
+            return returns()
+        if request.function == "tail":
+            return returns("end")
+        if request.is_resume:
+            return tail_call({"function": "tail"})
+        return fails("TEMPORARY_ERROR") if len(endpoint.of("root")) == 1 else poll([endpoint.call("child")])
+
+    before = time.time()
+    with Endpoint(answer) as endpoint:
+        [id] = api.dispatch(endpoint.call("root", expiration={"seconds": 100}))
+        assert output(api.wait(id)) == "end"
+        roots = endpoint.of("root") + endpoint.of("tail")
+        assert len(roots) == 4
+        for key in "dispatch_id", "root_dispatch_id", "creation_time", "expiration_time":
+            assert len({repr(r.run[key]) for r in roots}) == 1, key
+        run = roots[0].run
+        assert run["dispatch_id"] == run["root_dispatch_id"] == id
+        assert not run.get("parent_dispatch_id")
+        assert before - 1 < seconds(run["creation_time"]) < time.time() + 1
+        assert 99.9 < seconds(run["expiration_time"]) - seconds(run["creation_time"]) < 100.1
+        [child] = [r.run for r in endpoint.of("child")]
+        assert child["parent_dispatch_id"] == child["root_dispatch_id"] == id != child["dispatch_id"]
+        assert "creation_time" in child and "expiration_time" in child
+
+
+def c05_incompatible_state_restarts_from_the_original_input(api, _):
+    def answer(request):
+        if request.function == "child":
+            return returns()
+        if not request.is_resume:
+            return poll([endpoint.call("child")], state=b"%d" % len(endpoint.of("root")))
+        return fails("INCOMPATIBLE_STATE") if len(endpoint.of("root")) == 2 else returns("fresh")
+
+    with Endpoint(answer) as endpoint:
+        assert output(api.run(endpoint.call("root", "original"))) == "fresh"
+        assert [r.is_resume for r in endpoint.of("root")] == [False, True, False, True]
+        first, second = [r.run for r in endpoint.of("root") if not r.is_resume]
+        assert first == second and text_of(first["input"]) == "original"
+        assert endpoint.of("root")[3].run["poll_result"]["typed_coroutine_state"]["value"] == b"3"
+        assert len(endpoint.of("root")[3].results) == 1, "results of the abandoned run are not delivered"
+
+
+def c06_a_retry_is_the_same_request_after_a_backoff(api, _):
+    times = []
+
+    def answer(request):
+        times.append(time.monotonic())
+        return fails("TEMPORARY_ERROR") if len(times) < 5 else returns("end")
+
+    with Endpoint(answer) as endpoint:
+        assert output(api.run(endpoint.call("f", "same"))) == "end"
+        assert all(r.run == endpoint.requests[0].run for r in endpoint.requests)
+        assert times[-1] - times[0] > BACKED_OFF_S, "no backoff"
+
+
+def c06_retry_after_is_obeyed(api, _):
+    times = []
+
+    def answer(request):
+        times.append(time.monotonic())
+        return http_reply(503, b"", "text/plain", "Retry-After: 1\r\n") if len(times) == 1 else returns("end")
+
+    with Endpoint(answer) as endpoint:
+        assert output(api.run(endpoint.call("f"))) == "end"
+        assert 0.95 < times[1] - times[0] < 10
+
+
+def c06_an_unreachable_endpoint_is_tried_again_until_expiration(api, _):
+    with Endpoint(lambda r: returns()) as endpoint:
+        call = endpoint.call("f", expiration={"seconds": 1})
+    assert error(api.run(call))["message"]
+    assert error(api.run({**call, "endpoint": "http://no-such-host.invalid"}))["message"]
+
+
+def c07_max_wait_resumes_with_what_is_there(api, _):
+    release = threading.Event()
+
+    def answer(request):
+        if request.function == "slow":
+            assert release.wait(TIMEOUT_S)
+        if request.function != "parent":
+            return returns()
+        if not request.is_resume:
+            return poll([endpoint.call("quick"), endpoint.call("slow")], 2, 2, max_wait={"seconds": 1})
+        if len(endpoint.of("parent")) == 2:
+            release.set()
+            return poll([], 1, 10)
+        return returns("done")
+
+    with Endpoint(answer) as endpoint:
+        assert output(api.run(endpoint.call("parent"))) == "done"
+        assert [len(r.results) for r in endpoint.of("parent")] == [0, 1, 1]
+
+
+def c07_a_poll_of_nothing_with_max_wait_is_a_sleep(api, _):
+    with Endpoint(lambda r: returns(str(len(r.results))) if r.is_resume else poll([], 1, 1, max_wait={"seconds": 1})) \
+            as endpoint:
+        started = time.monotonic()
+        assert output(api.run(endpoint.call("sleeper"))) == "0"
+        assert 0.9 < time.monotonic() - started < 20
+
+
+def c07_at_most_max_results_are_delivered_and_the_rest_kept(api, _):
+    gathered = []
+
+    def answer(request):
+        if request.function == "child":
+            return returns()
+        if not request.is_resume:
+            return poll([endpoint.call("child", correlation_id=i + 1) for i in range(7)], 7, 3)
+        gathered.extend(r["correlation_id"] for r in request.results)
+        return poll([], 1, 3) if len(gathered) < 7 else returns("all")
+
+    with Endpoint(answer) as endpoint:
+        assert output(api.run(endpoint.call("parent"))) == "all"
+        assert [len(r.results) for r in endpoint.of("parent")] == [0, 3, 3, 1]
+        assert sorted(gathered) == list(range(1, 8))
+
+
+def c07_an_invalid_call_in_a_poll_refuses_the_whole_poll(api, _):
+    bad = [{"function": ""}, {"function": "f", "endpoint": "ftp://x"}, {"function": "f", "expiration": {"seconds": -1}}]
+
+    def answer(request):
+        if request.function == "child":
+            return returns()
+        if request.is_resume:
+            failure = request.run["poll_result"].get("error", {})
+            state = request.run["poll_result"]["typed_coroutine_state"]["value"]
+            return returns("refused" if failure.get("message") and not request.results and state == b"state" else "?")
+        return poll([endpoint.call("child"), bad[int(text_of(request.run["input"]))]])
+
+    with Endpoint(answer) as endpoint:
+        for i in range(len(bad)):
+            assert output(api.run(endpoint.call("parent", str(i)))) == "refused"
+        for _ in range(3):
+            api.run(endpoint.call("child"))
+        assert len(endpoint.of("child")) == 3, "a call of a refused poll was made"
+
+
+def c09_a_result_is_the_exits_output_and_error(api, _):
+    failure = {"type": "E", "message": "partial", "value": b"v", "traceback": b"t"}
+
+    def answer(request):
+        if request.function == "child":
+            return tail_call({"function": "replacement"})
+        if request.function == "replacement":
+            return {"status": STATUS["PERMANENT_ERROR"], "exit": {"result": {"output": text("half"), "error": failure}}}
+        if not request.is_resume:
+            return poll([endpoint.call("child", correlation_id=2**64 - 1)])
+        [result] = request.results
+        assert result["correlation_id"] == 2**64 - 1
+        assert result["dispatch_id"] == endpoint.of("child")[0].run["dispatch_id"]
+        return {"status": STATUS["OK"], "exit": {"result": {"output": result["output"], "error": result["error"]}}}
+
+    with Endpoint(answer) as endpoint:
+        result = api.run(endpoint.call("parent"))
+        assert result["error"] == failure and text_of(result["output"]) == "half"
+
+
+def c09_no_output_and_no_error_is_a_result_without_value(api, _):
+    with Endpoint(lambda r: returns() if r.function == "child" else poll([endpoint.call("child", correlation_id=3)])
+                  if not r.is_resume else returns(repr(sorted(r.results[0])))) as endpoint:
+        assert output(api.run(endpoint.call("parent"))) == repr(["correlation_id", "dispatch_id"])
+
+
+def c11_nothing_runs_again_after_a_terminal_exit(api, _):
+    replies = [returns("x"), fails("PERMANENT_ERROR"), fails("UNSPECIFIED"), fails("INVALID_RESPONSE")]
+    with Endpoint(lambda r: returns() if r.function == "other" else replies[int(r.function[1])]) as endpoint:
+        ids = api.dispatch(*[endpoint.call(f"f{i}") for i in range(len(replies))])
+        results = [api.wait(id) for id in ids]
+        make_others_run(api, endpoint)
+        assert [len(endpoint.of(f"f{i}")) for i in range(len(replies))] == [1] * len(replies)
+        assert [api.wait(id) for id in ids] == results, "a result was taken back"
+
+
+def remove_database(database):
+    for name in database, database + "-wal", database + "-shm":
+        if os.path.exists(name):
+            os.remove(name)
+
+
+def run(test, port, options):
+    """The lines to show, and whether it went well."""
+    started = time.monotonic()
+    try:
+        skipped = test(Api(port, KEY), options)
+    except Exception:
+        return False, f"FAILED {test.__name__}\n" + "".join("  | " + line for line in
+                                                            traceback.format_exc().splitlines(True)).rstrip()
+    return True, (f"{'skip  ' if skipped else 'ok    '} {test.__name__} ({time.monotonic() - started:.2f} s)"
+                  + (f": {skipped}" if skipped else ""))
+
+
+def main():
+    parser = argparse.ArgumentParser()
+    parser.add_argument("--server", metavar="BINARY", required=True)
+    parser.add_argument("--work", metavar="FOLDER", required=True)
+    parser.add_argument("patterns", nargs="*", metavar="PATTERN", default=["*"])
+    options = parser.parse_args()
+    os.makedirs(options.work, exist_ok=True)
+    tests = [test for name, test in globals().items() if re.match(r"[qc]\d\d_", name)
+             and any(fnmatch.fnmatch(name, pattern) for pattern in options.patterns)]
+    server = Server(options.server, KEY, "--memory")
+    failed = []
+    with concurrent.futures.ThreadPoolExecutor(THREADS) as pool:
+        running = {pool.submit(run, test, server.port, options): test.__name__ for test in tests}
+        for future in concurrent.futures.as_completed(running):
+            is_right, lines = future.result()
+            print(lines, flush=True)
+            if not is_right:
+                failed.append(running[future])
+    code = server.stop()
+    if code != 0:
+        failed.append("server stops cleanly")
+        print(f"FAILED server stops cleanly: exit code {code}, output:\n{server.report()}")
+    print(f"{len(failed)} failed of {len(tests)}: {' '.join(failed)}" if failed else f"all {len(tests)} passed")
+    return 1 if failed else 0
+
+
+sys.exit(main())
