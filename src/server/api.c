@@ -89,9 +89,13 @@ bool api_json_text(const json_t *json, const char *name, struct slice *ret_text,
 }
 
 /* A blob pointer of NULL is an absent field; slices say so with data NULL. */
-static struct slice blob_field(const struct blob *blob) { return blob ? blob_slice(blob) : (struct slice){0}; }
+static struct slice blob_field(const struct blob *blob)
+{
+    return blob ? blob_slice(blob) : (struct slice){0};
+}
 
-void api_result_of_record(const struct call_record *record, char id_text[ID_TEXT_SIZE], struct wire_result *ret_result)
+void api_result_of_record(const struct call_record *record, char id_text[ID_TEXT_SIZE],
+                          struct wire_result *ret_result)
 {
     *ret_result = (struct wire_result){
         .correlation_id = record->correlation_id,

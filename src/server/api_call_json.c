@@ -14,7 +14,10 @@ enum api_call_state api_call_state(const struct driver_call *call)
     return call->record->state == CALL_SUSPENDED ? API_CALL_SUSPENDED : API_CALL_SCHEDULED;
 }
 
-const char *api_call_state_name(enum api_call_state state) { return state_names[state]; }
+const char *api_call_state_name(enum api_call_state state)
+{
+    return state_names[state];
+}
 
 bool api_call_state_parse(struct slice text, enum api_call_state *ret_state)
 {
@@ -27,8 +30,12 @@ bool api_call_state_parse(struct slice text, enum api_call_state *ret_state)
     return false;
 }
 
-/* A failed set loses one field of an answer for people; out of memory shows up again when the text is written. */
-static void put(json_t *object, const char *name, json_t *value) { (void)json_object_set_new(object, name, value); }
+/* A failed set loses one field of an answer for people; out of memory shows up again when the text is
+ * written. */
+static void put(json_t *object, const char *name, json_t *value)
+{
+    (void)json_object_set_new(object, name, value);
+}
 
 static void put_text(json_t *object, const char *name, const struct blob *text)
 {

@@ -1,4 +1,5 @@
-/* A call as people see it, as JSON: for CallService and whoever shows calls (console, command line in one process). */
+/* A call as people see it, as JSON: for CallService and whoever shows calls (console, command line in one
+ * process). */
 #ifndef SERVER_API_CALL_JSON_H
 #define SERVER_API_CALL_JSON_H
 
@@ -6,13 +7,20 @@
 #include <jansson.h>
 
 /* DESIGN section 4; `running` is the engine's knowledge, the others are stored. */
-enum api_call_state { API_CALL_ANY = 0, API_CALL_SCHEDULED, API_CALL_RUNNING, API_CALL_SUSPENDED, API_CALL_DONE };
+enum api_call_state {
+    API_CALL_ANY = 0,
+    API_CALL_SCHEDULED,
+    API_CALL_RUNNING,
+    API_CALL_SUSPENDED,
+    API_CALL_DONE
+};
 
 enum api_call_state api_call_state(const struct driver_call *call);
 const char *api_call_state_name(enum api_call_state state); /* "scheduled"; static */
 bool api_call_state_parse(struct slice text, enum api_call_state *ret_state);
 
-/* Returns owned; NULL when out of memory. With payloads it carries input, output and the error's bytes too. */
+/* Returns owned; NULL when out of memory. With payloads it carries input, output and the error's bytes too.
+ */
 json_t *api_call_to_json(const struct driver_call *call, bool has_payloads);
 
 #endif

@@ -1,4 +1,5 @@
-/* dispatch.v1.CallService: look at calls, find them, cancel them. JSON only: it is there for people and their tools. */
+/* dispatch.v1.CallService: look at calls, find them, cancel them. JSON only: it is there for people and their
+ * tools. */
 #include "server/api_private.h"
 
 #include "base/clock.h"
@@ -8,8 +9,8 @@
 
 struct look {
     struct api_request request;
-    size_t page_size;              /* of a list: what the store was asked for */
-    enum api_call_state state;     /* of a list: only these are shown */
+    size_t page_size; /* of a list: what the store was asked for */
+    enum api_call_state state; /* of a list: only these are shown */
 };
 
 static struct look *look_create(const struct api_request *request)
@@ -51,7 +52,8 @@ static bool read_id(const struct api_request *request, struct id *ret_id)
 
 /* ---- GetCall ---- */
 
-static void on_call(void *arg, dr_code code, const char *message, const struct driver_call *calls, size_t n_calls)
+static void on_call(void *arg, dr_code code, const char *message, const struct driver_call *calls,
+                    size_t n_calls)
 {
     struct look *look = arg;
     if (code != DR_OK) {
@@ -108,9 +110,10 @@ void api_cancel_call(const struct api_request *request)
 
 /* ---- ListCalls ---- */
 
-/* Whether a call runs is known to the engine only, so the store cannot select by it: calls of another state than the one
- * asked for are dropped from the page here, and a page may hold fewer calls than its size. */
-static void on_page(void *arg, dr_code code, const char *message, const struct driver_call *calls, size_t n_calls)
+/* Whether a call runs is known to the engine only, so the store cannot select by it: calls of another state
+ * than the one asked for are dropped from the page here, and a page may hold fewer calls than its size. */
+static void on_page(void *arg, dr_code code, const char *message, const struct driver_call *calls,
+                    size_t n_calls)
 {
     struct look *look = arg;
     if (code != DR_OK) {
@@ -126,7 +129,8 @@ static void on_page(void *arg, dr_code code, const char *message, const struct d
     (void)json_object_set_new(json, "calls", array);
     char token[ID_TEXT_SIZE];
     if (n_calls == look->page_size)
-        (void)json_object_set_new(json, "nextPageToken", json_string(id_format(calls[n_calls - 1].record->id, token)));
+        (void)json_object_set_new(json, "nextPageToken",
+                                  json_string(id_format(calls[n_calls - 1].record->id, token)));
     respond_json(&look->request, json);
     mem_free(look);
 }
@@ -146,7 +150,8 @@ static dr_code read_page_size(const json_t *json, size_t *ret_size, struct dr_er
     const json_t *field = wire_json_get(json, "page_size");
     int64_t size = 0;
     if (field && (!wire_json_signed(field, &size) || size < 0 || size > API_PAGE_SIZE_MAX))
-        return error_set(error, DR_INVALID_ARGUMENT, "page_size is not a number from 0 to %u", API_PAGE_SIZE_MAX);
+        return error_set(error, DR_INVALID_ARGUMENT, "page_size is not a number from 0 to %u",
+                         API_PAGE_SIZE_MAX);
     *ret_size = size ? (size_t)size : API_PAGE_SIZE_DEFAULT;
     return DR_OK;
 }
@@ -166,20 +171,23 @@ static dr_code read_state(const json_t *json, enum api_call_state *ret_state, st
     if (!api_json_text(json, "state", &text, error))
         return DR_INVALID_ARGUMENT;
     if (text.len > 0 && !api_call_state_parse(text, ret_state))
-        return error_set(error, DR_INVALID_ARGUMENT, "state is not one of scheduled, running, suspended, done");
+        return error_set(error, DR_INVALID_ARGUMENT,
+                         "state is not one of scheduled, running, suspended, done");
     return DR_OK;
 }
 
 static int stored_state(enum api_call_state state)
 {
     /* A call that runs is stored as what it was before. */
-    static const int stored[] = {[API_CALL_SCHEDULED] = CALL_SCHEDULED, [API_CALL_SUSPENDED] = CALL_SUSPENDED,
+    static const int stored[] = {[API_CALL_SCHEDULED] = CALL_SCHEDULED,
+                                 [API_CALL_SUSPENDED] = CALL_SUSPENDED,
                                  [API_CALL_DONE] = CALL_DONE};
     return state == API_CALL_ANY || state == API_CALL_RUNNING ? 0 : stored[state];
 }
 
 /* The filter's texts are borrowed from `json`. */
-static dr_code read_filter(const json_t *json, struct look *look, struct store_filter *filter, struct dr_error *error)
+static dr_code read_filter(const json_t *json, struct look *look, struct store_filter *filter,
+                           struct dr_error *error)
 {
     *filter = (struct store_filter){.project = look->request.project};
     dr_code code = read_page_size(json, &filter->limit, error);

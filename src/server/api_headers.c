@@ -36,7 +36,10 @@ static const struct route *route_of(const char *path)
     return NULL;
 }
 
-bool api_has_path(const char *path) { return strcmp(path, HEALTH_PATH) == 0 || route_of(path) != NULL; }
+bool api_has_path(const char *path)
+{
+    return strcmp(path, HEALTH_PATH) == 0 || route_of(path) != NULL;
+}
 
 /* ---- Answers with a header of their own ---- */
 
@@ -67,9 +70,9 @@ static void answer_health(struct http_exchange *exchange)
     if (strcmp(method, "GET") != 0 && strcmp(method, "HEAD") != 0)
         refuse_method(exchange, "GET, HEAD");
     else
-        http_exchange_respond(exchange, &(struct http_response){.status = 200,
-                                                                .content_type = "text/plain",
-                                                                .body = slice_text("ok\n")});
+        http_exchange_respond(
+            exchange,
+            &(struct http_response){.status = 200, .content_type = "text/plain", .body = slice_text("ok\n")});
 }
 
 /* ---- Keys ---- */
@@ -79,7 +82,8 @@ void api_key_hash(const char *key, uint8_t ret_hash[API_KEY_HASH_SIZE])
     (void)SHA256((const uint8_t *)key, strlen(key), ret_hash);
 }
 
-/* Hashes are compared, in constant time and with every key, so that time tells nothing about a key or its place. */
+/* Hashes are compared, in constant time and with every key, so that time tells nothing about a key or its
+ * place. */
 bool api_authenticate(const struct api *api, const struct http_exchange *exchange, uint32_t *ret_project)
 {
     if (api->n_keys == 0) {
@@ -118,13 +122,14 @@ static bool check_content_type(struct http_exchange *exchange, enum accept accep
 {
     const char *header = http_exchange_header(exchange, "Content-Type");
     *ret_is_json = is_type(header, API_TYPE_JSON);
-    bool is_accepted = *ret_is_json || accept == ACCEPT_ANY || (accept == ACCEPT_BOTH && is_type(header, API_TYPE_PROTO));
+    bool is_accepted =
+        *ret_is_json || accept == ACCEPT_ANY || (accept == ACCEPT_BOTH && is_type(header, API_TYPE_PROTO));
     if (is_accepted)
         return true;
     const char *accepted = accept == ACCEPT_JSON ? API_TYPE_JSON : ACCEPTED_TYPES;
     char message[256];
-    (void)snprintf(message, sizeof(message), "the content type \"%.64s\" is not supported; use %s", header ? header : "",
-                   accepted);
+    (void)snprintf(message, sizeof(message), "the content type \"%.64s\" is not supported; use %s",
+                   header ? header : "", accepted);
     refuse(exchange, 415, (struct http_header){"Accept-Post", accepted}, DR_UNIMPLEMENTED, message);
     return false;
 }
@@ -141,20 +146,23 @@ static bool parse_timeout(const char *text, int64_t *ret_timeout_ns)
     return true;
 }
 
-static dr_code check_connect(const struct http_exchange *exchange, int64_t *ret_timeout_ns, struct dr_error *error)
+static dr_code check_connect(const struct http_exchange *exchange, int64_t *ret_timeout_ns,
+                             struct dr_error *error)
 {
     const char *version = http_exchange_header(exchange, "Connect-Protocol-Version");
     if (version && strcmp(version, "1") != 0)
-        return error_set(error, DR_INVALID_ARGUMENT, "Connect-Protocol-Version must be \"1\", not \"%.32s\"", version);
+        return error_set(error, DR_INVALID_ARGUMENT, "Connect-Protocol-Version must be \"1\", not \"%.32s\"",
+                         version);
     const char *timeout = http_exchange_header(exchange, "Connect-Timeout-Ms");
     *ret_timeout_ns = TIME_NEVER;
     if (timeout && !parse_timeout(timeout, ret_timeout_ns))
-        return error_set(error, DR_INVALID_ARGUMENT, "Connect-Timeout-Ms must be 1 to %u digits, not \"%.32s\"",
-                         TIMEOUT_DIGITS_MAX, timeout);
+        return error_set(error, DR_INVALID_ARGUMENT,
+                         "Connect-Timeout-Ms must be 1 to %u digits, not \"%.32s\"", TIMEOUT_DIGITS_MAX,
+                         timeout);
     const char *encoding = http_exchange_header(exchange, "Content-Encoding");
     if (encoding && *encoding && strcasecmp(encoding, "identity") != 0)
-        return error_set(error, DR_UNIMPLEMENTED, "the content encoding \"%.32s\" is not supported; send identity",
-                         encoding);
+        return error_set(error, DR_UNIMPLEMENTED,
+                         "the content encoding \"%.32s\" is not supported; send identity", encoding);
     return DR_OK;
 }
 

@@ -41,15 +41,18 @@ void api_respond_error(const struct api_request *request, dr_code code, const ch
 /* Reads the JSON of a request into *ret_json (owned), answering itself when it cannot (false). */
 struct json_t;
 bool api_load_json(const struct api_request *request, struct json_t **ret_json);
-/* The text under `name` or its lowerCamelCase twin; empty when absent or null; false and *error when it is no text. */
-bool api_json_text(const struct json_t *json, const char *name, struct slice *ret_text, struct dr_error *error);
+/* The text under `name` or its lowerCamelCase twin; empty when absent or null; false and *error when it is no
+ * text. */
+bool api_json_text(const struct json_t *json, const char *name, struct slice *ret_text,
+                   struct dr_error *error);
 
 /* The done call's result as the protocol's message; borrowed from the record and `id_text`. */
 struct wire_result;
-void api_result_of_record(const struct call_record *record, char id_text[ID_TEXT_SIZE], struct wire_result *ret_result);
+void api_result_of_record(const struct call_record *record, char id_text[ID_TEXT_SIZE],
+                          struct wire_result *ret_result);
 
-/* api_headers.c: checks what Connect asks of the headers (compatibility 2.3) and fills *ret_request; answers itself
- * and returns false when something is wrong. */
+/* api_headers.c: checks what Connect asks of the headers (compatibility 2.3) and fills *ret_request; answers
+ * itself and returns false when something is wrong. */
 bool api_check_headers(struct api *api, struct http_exchange *exchange, struct api_request *ret_request,
                        api_handler_fn **ret_handler);
 

@@ -81,13 +81,15 @@ static void answers_no_calls_with_no_ids(void **state)
 
 static void accepts_a_path_behind_two_slashes(void **state)
 {
-    assert_int_equal(api_ask(*state, "POST", "/" PATH_DISPATCH, HEADERS_JSON, ONE_CALL_JSON).status, 200); /* Q15 */
+    assert_int_equal(api_ask(*state, "POST", "/" PATH_DISPATCH, HEADERS_JSON, ONE_CALL_JSON).status,
+                     200); /* Q15 */
 }
 
 static void accepts_the_headers_of_the_original_clients(void **state)
 {
-    const char *python = AUTH "Content-Type: application/proto\r\nConnect-Protocol-Version: 1\r\nConnect-Timeout-Ms: 5000\r\n"
-                              "Accept: */*\r\nAccept-Encoding: gzip, deflate\r\nUser-Agent: python\r\n";
+    const char *python =
+        AUTH "Content-Type: application/proto\r\nConnect-Protocol-Version: 1\r\nConnect-Timeout-Ms: 5000\r\n"
+             "Accept: */*\r\nAccept-Encoding: gzip, deflate\r\nUser-Agent: python\r\n";
     const char *go = "authorization: bearer " TEST_KEY "\r\ncontent-type: application/json; charset=utf-8\r\n"
                      "Accept-Encoding: gzip\r\nContent-Encoding: identity\r\n";
     assert_int_equal(api_ask(*state, "POST", PATH_DISPATCH, python, "").status, 200);
@@ -96,8 +98,9 @@ static void accepts_the_headers_of_the_original_clients(void **state)
 
 static void names_the_call_that_is_wrong(void **state)
 {
-    struct api_answer answer = api_ask(*state, "POST", PATH_DISPATCH, HEADERS_JSON,
-                                       "{\"calls\":[{\"endpoint\":\"http://a\",\"function\":\"f\"},{\"function\":\"g\"}]}");
+    struct api_answer answer =
+        api_ask(*state, "POST", PATH_DISPATCH, HEADERS_JSON,
+                "{\"calls\":[{\"endpoint\":\"http://a\",\"function\":\"f\"},{\"function\":\"g\"}]}");
     assert_refusal(answer, 400, DR_INVALID_ARGUMENT);
     assert_string_equal(api_answer_error(answer).message, "calls[1]: Call endpoint cannot be empty");
     answer = api_ask(*state, "POST", PATH_DISPATCH, HEADERS_JSON, "{\"calls\":[{\"function\":\"g\"}]}");
@@ -121,8 +124,11 @@ static void records_nothing_of_a_submit_with_one_wrong_call(void **state)
 static void asks_for_a_key_everywhere_but_at_healthz(void **state)
 {
     const char *paths[] = {PATH_DISPATCH, PATH_WAIT, PATH_GET, PATH_LIST, PATH_CANCEL};
-    const char *wrong[] = {"", "Authorization: Bearer wrong\r\n", "Authorization: Bearer\r\n",
-                           "Authorization: Basic " TEST_KEY "\r\n", "Authorization: " TEST_KEY "\r\n",
+    const char *wrong[] = {"",
+                           "Authorization: Bearer wrong\r\n",
+                           "Authorization: Bearer\r\n",
+                           "Authorization: Basic " TEST_KEY "\r\n",
+                           "Authorization: " TEST_KEY "\r\n",
                            "Authorization: Bearer " TEST_KEY "x\r\n"};
     for (size_t i = 0; i < sizeof(paths) / sizeof(paths[0]); i++) {
         for (size_t j = 0; j < sizeof(wrong) / sizeof(wrong[0]); j++) {
@@ -214,7 +220,9 @@ static void wakes_a_waiter_that_came_before_the_result(void **state)
     int fd = api_connect(fixture);
     char request[512];
     (void)snprintf(request, sizeof(request),
-                   "POST " PATH_WAIT " HTTP/1.1\r\nHost: h\r\nConnection: close\r\n" AUTH "Content-Length: 32\r\n\r\n%s", id);
+                   "POST " PATH_WAIT " HTTP/1.1\r\nHost: h\r\nConnection: close\r\n" AUTH
+                   "Content-Length: 32\r\n\r\n%s",
+                   id);
     api_send(fd, slice_text(request));
     gate_open(fixture);
     assert_int_equal(api_read_answer(fd).status, 200);
@@ -254,7 +262,9 @@ static void answers_waiters_when_the_server_stops(void **state)
     char id[ID_TEXT_SIZE], request[512], body[128];
     api_submit(&fixture, "sleep", id);
     (void)snprintf(request, sizeof(request),
-                   "POST " PATH_WAIT " HTTP/1.1\r\nHost: h\r\nConnection: close\r\n" AUTH "Content-Length: 32\r\n\r\n%s", id);
+                   "POST " PATH_WAIT " HTTP/1.1\r\nHost: h\r\nConnection: close\r\n" AUTH
+                   "Content-Length: 32\r\n\r\n%s",
+                   id);
     int fd = api_connect(&fixture);
     api_send(fd, slice_text(request));
     (void)snprintf(body, sizeof(body), "{\"dispatchId\":\"%s\",\"timeout\":0}", id);
@@ -263,7 +273,8 @@ static void answers_waiters_when_the_server_stops(void **state)
     driver_stop(fixture.driver);
     assert_refusal(api_read_answer(fd), 503, DR_UNAVAILABLE);
     close(fd);
-    assert_refusal(api_ask(&fixture, "POST", PATH_DISPATCH, HEADERS_JSON, ONE_CALL_JSON), 503, DR_UNAVAILABLE);
+    assert_refusal(api_ask(&fixture, "POST", PATH_DISPATCH, HEADERS_JSON, ONE_CALL_JSON), 503,
+                   DR_UNAVAILABLE);
     api_fixture_stop(&fixture);
 }
 

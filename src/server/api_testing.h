@@ -1,5 +1,5 @@
-/* A whole API to test against: memory store, driver on the real clock, HTTP on a free port of loopback, and a program in
- * this process whose functions are listed at `program_answer`. Tests only.
+/* A whole API to test against: memory store, driver on the real clock, HTTP on a free port of loopback, and a
+ * program in this process whose functions are listed at `program_answer`. Tests only.
  *
  *     struct api_fixture fixture;
  *     api_fixture_start(&fixture, NULL);
@@ -71,12 +71,13 @@ static inline void gate_pass(struct api_fixture *fixture)
     pthread_mutex_unlock(&fixture->lock);
 }
 
-/* echo: gives its input back. gate: the same once the gate is open. broken: a permanent error. sleep: suspended for a
- * week. again: a temporary error, for ever. */
+/* echo: gives its input back. gate: the same once the gate is open. broken: a permanent error. sleep:
+ * suspended for a week. again: a temporary error, for ever. */
 static inline void program_answer(struct api_fixture *fixture, const struct wire_run_request *request,
                                   struct wire_run_response *response)
 {
-    *response = (struct wire_run_response){.status = DR_STATUS_OK, .outcome = WIRE_OUTCOME_EXIT, .has_result = true};
+    *response =
+        (struct wire_run_response){.status = DR_STATUS_OK, .outcome = WIRE_OUTCOME_EXIT, .has_result = true};
     response->result.output = request->input;
     if (slice_equal(request->function, slice_text("gate")))
         gate_pass(fixture);
@@ -85,12 +86,15 @@ static inline void program_answer(struct api_fixture *fixture, const struct wire
     if (slice_equal(request->function, slice_text("broken"))) {
         response->status = DR_STATUS_PERMANENT_ERROR;
         response->result.has_error = true;
-        response->result.error = (struct wire_error){.type = slice_text("ValueError"), .message = slice_text("no \"way\"")};
+        response->result.error =
+            (struct wire_error){.type = slice_text("ValueError"), .message = slice_text("no \"way\"")};
     }
     if (slice_equal(request->function, slice_text("sleep"))) {
         response->outcome = WIRE_OUTCOME_POLL;
-        response->poll = (struct wire_poll){.state_arm = WIRE_STATE_BYTES, .state = slice_text("s"),
-                                            .has_max_wait = true, .max_wait_ns = 7 * 24 * 3600 * NS_PER_S};
+        response->poll = (struct wire_poll){.state_arm = WIRE_STATE_BYTES,
+                                            .state = slice_text("s"),
+                                            .has_max_wait = true,
+                                            .max_wait_ns = 7 * 24 * 3600 * NS_PER_S};
     }
 }
 
@@ -119,11 +123,13 @@ static inline void api_fixture_start(struct api_fixture *fixture, const struct a
     pthread_mutex_init(&fixture->lock, NULL);
     pthread_cond_init(&fixture->opened, NULL);
     fixture->transport = transport_local_create(4);
-    assert_int_equal(transport_local_add(fixture->transport, slice_text(TEST_ENDPOINT), program_run, fixture, &error),
-                     DR_OK);
+    assert_int_equal(
+        transport_local_add(fixture->transport, slice_text(TEST_ENDPOINT), program_run, fixture, &error),
+        DR_OK);
     struct store *store;
     assert_int_equal(store_memory_open(&store, &error), DR_OK);
-    struct driver_config driver_config = {.store = store, .transport = fixture->transport, .drain_timeout_ns = -1};
+    struct driver_config driver_config = {
+        .store = store, .transport = fixture->transport, .drain_timeout_ns = -1};
     assert_int_equal(driver_create(&driver_config, &fixture->driver, &error), DR_OK);
     assert_int_equal(driver_start(fixture->driver, &error), DR_OK);
 
@@ -157,7 +163,8 @@ static inline void api_fixture_stop(struct api_fixture *fixture)
 
 /* ---- Asking ---- */
 
-/* status 0: the connection was closed without an answer. The texts are static: valid until the next question. */
+/* status 0: the connection was closed without an answer. The texts are static: valid until the next question.
+ */
 struct api_answer {
     int status;
     const char *head;
@@ -220,14 +227,16 @@ static inline struct api_answer api_ask_raw(const struct api_fixture *fixture, s
 }
 
 /* `headers` are whole lines that end with CR LF. */
-static inline struct api_answer api_ask_bytes(const struct api_fixture *fixture, const char *method, const char *path,
-                                              const char *headers, struct slice body)
+static inline struct api_answer api_ask_bytes(const struct api_fixture *fixture, const char *method,
+                                              const char *path, const char *headers, struct slice body)
 {
     struct buf request;
     buf_init(&request, 64000000);
-    assert_int_equal(buf_printf(&request, "%s %s HTTP/1.1\r\nHost: test\r\nConnection: close\r\n%sContent-Length: %zu\r\n\r\n",
-                                method, path, headers, body.len),
-                     DR_OK);
+    assert_int_equal(
+        buf_printf(&request,
+                   "%s %s HTTP/1.1\r\nHost: test\r\nConnection: close\r\n%sContent-Length: %zu\r\n\r\n",
+                   method, path, headers, body.len),
+        DR_OK);
     assert_int_equal(buf_append(&request, body), DR_OK);
     int fd = api_connect(fixture);
     api_send(fd, buf_slice(&request));
@@ -237,8 +246,8 @@ static inline struct api_answer api_ask_bytes(const struct api_fixture *fixture,
     return answer;
 }
 
-static inline struct api_answer api_ask(const struct api_fixture *fixture, const char *method, const char *path,
-                                        const char *headers, const char *body)
+static inline struct api_answer api_ask(const struct api_fixture *fixture, const char *method,
+                                        const char *path, const char *headers, const char *body)
 {
     return api_ask_bytes(fixture, method, path, headers, slice_text(body));
 }
@@ -253,12 +262,12 @@ static inline struct dr_error api_answer_error(struct api_answer answer)
     return error;
 }
 
-#define assert_refusal(answer_, status_, code_)                                                                        \
-    do {                                                                                                               \
-        struct api_answer refusal = (answer_);                                                                         \
-        struct dr_error refusal_error = api_answer_error(refusal);                                                     \
-        if (refusal.status != (status_) || refusal_error.code != (code_))                                              \
-            fail_msg("%d %s: %s", refusal.status, dr_code_name(refusal_error.code), refusal_error.message);            \
+#define assert_refusal(answer_, status_, code_)                                                              \
+    do {                                                                                                     \
+        struct api_answer refusal = (answer_);                                                               \
+        struct dr_error refusal_error = api_answer_error(refusal);                                           \
+        if (refusal.status != (status_) || refusal_error.code != (code_))                                    \
+            fail_msg("%d %s: %s", refusal.status, dr_code_name(refusal_error.code), refusal_error.message);  \
     } while (0)
 
 /* Submits one call; its id as text, in `id`. */

@@ -55,7 +55,10 @@ static bool take_waiter_slot(struct api *api)
     return false;
 }
 
-static int64_t shorter(int64_t a_ns, int64_t b_ns) { return a_ns < b_ns ? a_ns : b_ns; }
+static int64_t shorter(int64_t a_ns, int64_t b_ns)
+{
+    return a_ns < b_ns ? a_ns : b_ns;
+}
 
 static void start_wait(const struct api_request *request, struct id id, int64_t timeout_ns)
 {
@@ -101,13 +104,15 @@ static bool parse_timeout(const json_t *field, int64_t *ret_timeout_ns)
     return true;
 }
 
-static dr_code read_json(const json_t *json, struct slice *ret_id, int64_t *ret_timeout_ns, struct dr_error *error)
+static dr_code read_json(const json_t *json, struct slice *ret_id, int64_t *ret_timeout_ns,
+                         struct dr_error *error)
 {
     if (!api_json_text(json, "dispatch_id", ret_id, error))
         return DR_INVALID_ARGUMENT;
     const json_t *timeout = wire_json_get(json, "timeout");
     if (timeout && !parse_timeout(timeout, ret_timeout_ns))
-        return error_set(error, DR_INVALID_ARGUMENT, "timeout is not a duration such as \"30s\" or a number of seconds");
+        return error_set(error, DR_INVALID_ARGUMENT,
+                         "timeout is not a duration such as \"30s\" or a number of seconds");
     return DR_OK;
 }
 
@@ -125,7 +130,8 @@ void api_wait(const struct api_request *request)
 {
     struct dr_error error = {0};
     struct slice text = trim(http_exchange_body(request->exchange));
-    int64_t timeout_ns = request->timeout_ns == TIME_NEVER ? request->api->wait_default_ns : request->timeout_ns;
+    int64_t timeout_ns =
+        request->timeout_ns == TIME_NEVER ? request->api->wait_default_ns : request->timeout_ns;
     json_t *json = NULL;
     if (request->is_json && !api_load_json(request, &json))
         return;

@@ -2,7 +2,8 @@
 #include "wire/codec.h"
 #include "wire/reader.h"
 
-dr_code wire_any_split(struct slice any, struct slice *ret_type_url, struct slice *ret_value, struct dr_error *error)
+dr_code wire_any_split(struct slice any, struct slice *ret_type_url, struct slice *ret_value,
+                       struct dr_error *error)
 {
     struct slice type_url = slice_of("", 0);
     struct slice value = slice_of("", 0);

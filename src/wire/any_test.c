@@ -30,7 +30,11 @@ static void takes_the_last_of_repeated_fields_and_skips_others(void **state)
 {
     (void)state;
     struct slice type_url, value;
-    struct slice any = SLICE("\x0a\x01" "a\x18\x01\x0a\x01" "b\x12\x01" "c\x12\x01" "d");
+    struct slice any = SLICE("\x0a\x01"
+                             "a\x18\x01\x0a\x01"
+                             "b\x12\x01"
+                             "c\x12\x01"
+                             "d");
     assert_int_equal(wire_any_split(any, &type_url, &value, NULL), DR_OK);
     assert_text(type_url, "b");
     assert_text(value, "d");
@@ -48,8 +52,15 @@ static void splits_the_empty_any(void **state)
 static void refuses_what_is_no_any(void **state)
 {
     (void)state;
-    const struct slice bad[] = {SLICE("\x0a"),     SLICE("\x0a\x02" "a"), SLICE("\x08\x01"), SLICE("\x10\x01"),
-                                SLICE("\x0a\x01\xff"), SLICE("\x0b"),     SLICE("\x02\x00"), SLICE("\xff")};
+    const struct slice bad[] = {SLICE("\x0a"),
+                                SLICE("\x0a\x02"
+                                      "a"),
+                                SLICE("\x08\x01"),
+                                SLICE("\x10\x01"),
+                                SLICE("\x0a\x01\xff"),
+                                SLICE("\x0b"),
+                                SLICE("\x02\x00"),
+                                SLICE("\xff")};
     for (size_t i = 0; i < sizeof(bad) / sizeof(bad[0]); i++) {
         struct slice type_url = SLICE("untouched"), value = SLICE("untouched");
         struct dr_error error = {0};
@@ -62,11 +73,24 @@ static void refuses_what_is_no_any(void **state)
 static void tells_utf8_from_other_bytes(void **state)
 {
     (void)state;
-    const struct slice good[] = {SLICE(""), SLICE("plain ASCII text of some length"), SLICE("12345678\xc2\x80"),
-                                 SLICE("\xe0\xa0\x80"), SLICE("\xef\xbf\xbf"), SLICE("\xf4\x8f\xbf\xbf"), SLICE("a\0b")};
-    const struct slice bad[] = {SLICE("\x80"), SLICE("\xc0\x80"), SLICE("\xc1\xbf"), SLICE("\xe0\x9f\x80"),
-                                SLICE("\xed\xa0\x80"), SLICE("\xf0\x8f\x80\x80"), SLICE("\xf4\x90\x80\x80"),
-                                SLICE("\xf5\x80\x80\x80"), SLICE("\xc3"), SLICE("\xe2\x82"), SLICE("12345678\xff"),
+    const struct slice good[] = {SLICE(""),
+                                 SLICE("plain ASCII text of some length"),
+                                 SLICE("12345678\xc2\x80"),
+                                 SLICE("\xe0\xa0\x80"),
+                                 SLICE("\xef\xbf\xbf"),
+                                 SLICE("\xf4\x8f\xbf\xbf"),
+                                 SLICE("a\0b")};
+    const struct slice bad[] = {SLICE("\x80"),
+                                SLICE("\xc0\x80"),
+                                SLICE("\xc1\xbf"),
+                                SLICE("\xe0\x9f\x80"),
+                                SLICE("\xed\xa0\x80"),
+                                SLICE("\xf0\x8f\x80\x80"),
+                                SLICE("\xf4\x90\x80\x80"),
+                                SLICE("\xf5\x80\x80\x80"),
+                                SLICE("\xc3"),
+                                SLICE("\xe2\x82"),
+                                SLICE("12345678\xff"),
                                 SLICE("\xf0\x9f\x98")};
     for (size_t i = 0; i < sizeof(good) / sizeof(good[0]); i++)
         assert_true(wire_is_utf8(good[i]));

@@ -27,8 +27,8 @@ static dr_code validate_endpoint(struct slice endpoint, bool is_required, struct
     if (endpoint.len == 0)
         return is_required ? error_set(error, DR_INVALID_ARGUMENT, "Call endpoint cannot be empty") : DR_OK;
     if (endpoint.len > WIRE_ENDPOINT_BYTES_MAX)
-        return error_set(error, DR_INVALID_ARGUMENT, "Call endpoint has %zu bytes, the limit is %u", endpoint.len,
-                         WIRE_ENDPOINT_BYTES_MAX);
+        return error_set(error, DR_INVALID_ARGUMENT, "Call endpoint has %zu bytes, the limit is %u",
+                         endpoint.len, WIRE_ENDPOINT_BYTES_MAX);
     if (!has_known_scheme(endpoint))
         return error_set(error, DR_INVALID_ARGUMENT,
                          "Call endpoint must be a http, https or a bridge URL or an AWS Lambda ARN");
@@ -41,7 +41,8 @@ static dr_code validate_endpoint(struct slice endpoint, bool is_required, struct
 static dr_code validate_text(const char *name, struct slice text, size_t max, struct dr_error *error)
 {
     if (text.len > max)
-        return error_set(error, DR_INVALID_ARGUMENT, "%s has %zu bytes, the limit is %zu", name, text.len, max);
+        return error_set(error, DR_INVALID_ARGUMENT, "%s has %zu bytes, the limit is %zu", name, text.len,
+                         max);
     if (!wire_is_utf8(text))
         return error_set(error, DR_INVALID_ARGUMENT, "%s is not UTF-8", name);
     if (text.len > 0 && memchr(text.data, 0, text.len))

@@ -44,7 +44,8 @@ static void leaves_out_the_endpoint_in_a_poll(void **state)
 {
     (void)state;
     assert_string_equal(refusal((struct wire_call){.function = SLICE("f")}, false), "");
-    assert_string_equal(refusal((struct wire_call){.function = SLICE("f"), .endpoint = SLICE("x")}, false), BAD_SCHEME);
+    assert_string_equal(refusal((struct wire_call){.function = SLICE("f"), .endpoint = SLICE("x")}, false),
+                        BAD_SCHEME);
 }
 
 static void takes_any_text_as_function_name(void **state)
@@ -70,7 +71,8 @@ static void bounds_the_length_of_texts(void **state)
     (void)state;
     static uint8_t text[5000];
     memset(text, 'a', sizeof(text));
-    struct wire_call call = {.endpoint = SLICE("http://h"), .function = slice_of(text, WIRE_FUNCTION_BYTES_MAX)};
+    struct wire_call call = {.endpoint = SLICE("http://h"),
+                             .function = slice_of(text, WIRE_FUNCTION_BYTES_MAX)};
     assert_string_equal(refusal(call, true), "");
     call.function.len++;
     assert_string_equal(refusal(call, true), "Call function has 1025 bytes, the limit is 1024");

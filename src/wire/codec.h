@@ -16,7 +16,10 @@ dr_code wire_no_memory(struct dr_error *error);
 size_t wire_utf8_char_len(struct slice bytes);
 
 /* A present field is told from an absent one by data != NULL (types.h). */
-static inline struct slice wire_present(struct slice bytes) { return bytes.data ? bytes : slice_of("", 0); }
+static inline struct slice wire_present(struct slice bytes)
+{
+    return bytes.data ? bytes : slice_of("", 0);
+}
 
 /* "10001 calls in one request, the limit is 10000" */
 dr_code wire_too_many_calls(size_t n_calls, struct dr_error *error);
@@ -30,7 +33,8 @@ struct wire_time {
     int32_t nanos;
 };
 
-/* Ranges of protobuf: 10,000 years either way, both parts of one sign; the years 1 to 9999, nanos not negative. */
+/* Ranges of protobuf: 10,000 years either way, both parts of one sign; the years 1 to 9999, nanos not
+ * negative. */
 bool wire_duration_is_valid(struct wire_time duration);
 bool wire_timestamp_is_valid(struct wire_time timestamp);
 /* Clamped to int64_t. */

@@ -1,14 +1,17 @@
-/* Protobuf in both directions: byte vectors of the original SDKs, every field there and back, hostile bytes. */
+/* Protobuf in both directions: byte vectors of the original SDKs, every field there and back, hostile bytes.
+ */
 #include "wire/testing.h"
 
 #include "base/clock.h"
 #include <google/protobuf/struct.pb-c.h>
 
-#define VECTOR_DISPATCH                                                                                                \
-    "0a470807120a687474703a2f2f683a311a016622340a2e747970652e676f6f676c65617069732e636f6d2f676f6f676c652e70726f746f"   \
+#define VECTOR_DISPATCH                                                                                      \
+    "0a470807120a687474703a2f2f683a311a016622340a2e747970652e676f6f676c65617069732e636f6d2f676f6f676c652e70" \
+    "726f746f"                                                                                               \
     "6275662e496e74363456616c75651202082a"
-#define VECTOR_EXIT                                                                                                    \
-    "0801123a0a3812360a2f747970652e676f6f676c65617069732e636f6d2f676f6f676c652e70726f746f6275662e537472696e6756616c75" \
+#define VECTOR_EXIT                                                                                          \
+    "0801123a0a3812360a2f747970652e676f6f676c65617069732e636f6d2f676f6f676c652e70726f746f6275662e537472696e" \
+    "6756616c75"                                                                                             \
     "6512030a0178"
 
 static int set_up(void **state)
@@ -146,7 +149,9 @@ static void keeps_the_ids_of_a_dispatch_response_in_order(void **state)
     struct buf buf;
     buf_init(&buf, 1000);
     assert_int_equal(wire_dispatch_response_encode(&in, &buf, NULL), DR_OK);
-    assert_slice_equal(buf_slice(&buf), SLICE("\x0a\x01" "b\x0a\x01" "a\x0a\x00"));
+    assert_slice_equal(buf_slice(&buf), SLICE("\x0a\x01"
+                                              "b\x0a\x01"
+                                              "a\x0a\x00"));
     assert_int_equal(wire_dispatch_response_decode(buf_slice(&buf), *state, &out, NULL), DR_OK);
     assert_int_equal(out.n_dispatch_ids, 3);
     for (int i = 0; i < 3; i++)
@@ -198,7 +203,13 @@ static void reads_no_bytes_as_the_empty_message(void **state)
 static void ignores_unknown_fields(void **state)
 {
     struct wire_result result;
-    struct slice bytes = SLICE("\xa0\x06\x01" "\xa2\x06\x02zz" "\xa9\x06" "12345678" "\xad\x06" "1234" "\x08\x05");
+    struct slice bytes = SLICE("\xa0\x06\x01"
+                               "\xa2\x06\x02zz"
+                               "\xa9\x06"
+                               "12345678"
+                               "\xad\x06"
+                               "1234"
+                               "\x08\x05");
     assert_int_equal(wire_result_decode(bytes, *state, &result, NULL), DR_OK);
     assert_int_equal(result.correlation_id, 5);
 }
@@ -219,7 +230,9 @@ static void merges_a_message_field_that_comes_twice(void **state)
 {
     /* error {type "A"} and error {message "B"}; correlation_id 1, then 2 */
     struct wire_result result;
-    struct slice bytes = SLICE("\x1a\x03\x0a\x01" "A\x1a\x03\x12\x01" "B\x08\x01\x08\x02");
+    struct slice bytes = SLICE("\x1a\x03\x0a\x01"
+                               "A\x1a\x03\x12\x01"
+                               "B\x08\x01\x08\x02");
     assert_int_equal(wire_result_decode(bytes, *state, &result, NULL), DR_OK);
     assert_text(result.error.type, "A");
     assert_text(result.error.message, "B");
@@ -236,7 +249,8 @@ static void takes_the_last_arm_of_a_oneof(void **state)
     struct wire_run_response response;
     assert_int_equal(wire_run_response_decode(SLICE("\x12\x00\x1a\x00"), *state, &response, NULL), DR_OK);
     assert_int_equal(response.outcome, WIRE_OUTCOME_POLL);
-    assert_int_equal(wire_run_response_decode(SLICE("\x12\x02\x0a\x00\x12\x00"), *state, &response, NULL), DR_OK);
+    assert_int_equal(wire_run_response_decode(SLICE("\x12\x02\x0a\x00\x12\x00"), *state, &response, NULL),
+                     DR_OK);
     assert_int_equal(response.outcome, WIRE_OUTCOME_EXIT);
 }
 
@@ -261,15 +275,20 @@ static void refuses_wrong_fields_by_name(void **state)
     assert_refused(*state, SLICE("\x1a\x01\xff"), "unmarshal message: Call.function is not UTF-8");
     assert_refused(*state, SLICE("\x32\x03\xed\xa0\x80"), "unmarshal message: Call.version is not UTF-8");
     assert_refused(*state, SLICE("\x22\x02zz"), "unmarshal message: Call.input is not a google.protobuf.Any");
-    assert_refused(*state, SLICE("\x22\x02\x08\x01"), "unmarshal message: Call.input is not a google.protobuf.Any");
-    assert_refused(*state, SLICE("\x22\x03\x0a\x01\xff"), "unmarshal message: Call.input is not a google.protobuf.Any");
+    assert_refused(*state, SLICE("\x22\x02\x08\x01"),
+                   "unmarshal message: Call.input is not a google.protobuf.Any");
+    assert_refused(*state, SLICE("\x22\x03\x0a\x01\xff"),
+                   "unmarshal message: Call.input is not a google.protobuf.Any");
     assert_refused(*state, SLICE("\x2a\x0b\x08\xff\xff\xff\xff\xff\xff\xff\xff\xff\x01"),
                    "unmarshal message: Call.expiration is negative");
     assert_refused(*state, SLICE("\x2a\x0b\x10\xff\xff\xff\xff\xff\xff\xff\xff\xff\x01"),
                    "unmarshal message: Call.expiration is negative");
     assert_refused(*state, SLICE("\x2a\x06\x10\x80\x94\xeb\xdc\x03"),
                    "unmarshal message: Call.expiration is out of the range of durations");
-    assert_refused(*state, SLICE("\x1a\x05" "ab"), "unmarshal message: dispatch.sdk.v1.Call: the message is cut off");
+    assert_refused(*state,
+                   SLICE("\x1a\x05"
+                         "ab"),
+                   "unmarshal message: dispatch.sdk.v1.Call: the message is cut off");
     assert_refused(*state, SLICE("\x07"), "unmarshal message: dispatch.sdk.v1.Call: malformed field");
     assert_refused(*state, SLICE("\x00\x00"), "unmarshal message: dispatch.sdk.v1.Call: malformed field");
     assert_refused(*state, SLICE("\x0b\x0c"), "unmarshal message: dispatch.sdk.v1.Call: malformed field");
@@ -341,10 +360,16 @@ static void takes_ten_thousand_calls_and_names_one_too_many(void **state)
 {
     struct wire_dispatch_request request;
     struct dr_error error = {0};
-    struct slice full = repeat(*state, "\x0a\x03\x1a\x01" "f", 5, WIRE_CALLS_MAX);
+    struct slice full = repeat(*state,
+                               "\x0a\x03\x1a\x01"
+                               "f",
+                               5, WIRE_CALLS_MAX);
     assert_int_equal(wire_dispatch_request_decode(full, *state, &request, &error), DR_OK);
     assert_int_equal(request.n_calls, WIRE_CALLS_MAX);
-    struct slice over = repeat(*state, "\x0a\x03\x1a\x01" "f", 5, WIRE_CALLS_MAX + 1);
+    struct slice over = repeat(*state,
+                               "\x0a\x03\x1a\x01"
+                               "f",
+                               5, WIRE_CALLS_MAX + 1);
     assert_int_equal(wire_dispatch_request_decode(over, *state, &request, &error), DR_INVALID_ARGUMENT);
     assert_string_equal(error.message, "10001 calls in one request, the limit is 10000");
 }
@@ -366,7 +391,8 @@ static void refuses_more_than_sixteen_million_bytes(void **state)
     struct wire_dispatch_request request;
     struct dr_error error = {0};
     assert_int_equal(wire_dispatch_request_decode(big, *state, &request, &error), DR_RESOURCE_EXHAUSTED);
-    assert_string_equal(error.message, "unmarshal message: the message has 16000002 bytes, the limit is 16000000");
+    assert_string_equal(error.message,
+                        "unmarshal message: the message has 16000002 bytes, the limit is 16000000");
 }
 
 /* Value { list_value { values { list_value ... } } }: two levels of messages for each level of the list. */
@@ -391,7 +417,8 @@ static void bounds_the_nesting_of_values(void **state)
 {
     ProtobufCMessage *message = NULL;
     struct slice allowed = nested_list(*state, WIRE_DEPTH_MAX / 2 - 1);
-    assert_int_equal(wire_unpack(&google__protobuf__value__descriptor, allowed, *state, &message, NULL), DR_OK);
+    assert_int_equal(wire_unpack(&google__protobuf__value__descriptor, allowed, *state, &message, NULL),
+                     DR_OK);
     struct dr_error error = {0};
     struct slice deep = nested_list(*state, 100000);
     assert_int_equal(wire_unpack(&google__protobuf__value__descriptor, deep, *state, &message, &error),
@@ -403,9 +430,11 @@ static void refuses_nul_in_text_that_a_char_pointer_would_cut(void **state)
 {
     ProtobufCMessage *message = NULL;
     struct dr_error error = {0};
-    assert_int_equal(
-        wire_unpack(&google__protobuf__value__descriptor, SLICE("\x1a\x03" "a\0b"), *state, &message, &error),
-        DR_INVALID_ARGUMENT);
+    assert_int_equal(wire_unpack(&google__protobuf__value__descriptor,
+                                 SLICE("\x1a\x03"
+                                       "a\0b"),
+                                 *state, &message, &error),
+                     DR_INVALID_ARGUMENT);
     assert_string_equal(error.message, "unmarshal message: google.protobuf.Value.string_value holds a NUL");
 }
 
@@ -473,7 +502,8 @@ static void survives_every_cut_and_every_flipped_bit(void **state)
     buf_deinit(&buf);
 }
 
-/* A cut inside a field is always noticed; a cut between fields of the outermost message is another valid message. */
+/* A cut inside a field is always noticed; a cut between fields of the outermost message is another valid
+ * message. */
 static void notices_a_cut_inside_a_call(void **state)
 {
     struct slice bytes = unhex(*state, VECTOR_DISPATCH);

@@ -90,7 +90,8 @@ static bool decode_json_body(struct slice body, struct dr_error *ret_error)
     return is_known;
 }
 
-/* Python's own form, whose message may hold unescaped quotes (Q14): {"code":"X","message":"Y"} with anything as Y. */
+/* Python's own form, whose message may hold unescaped quotes (Q14): {"code":"X","message":"Y"} with anything
+ * as Y. */
 static bool decode_broken_body(struct slice body, struct dr_error *ret_error)
 {
     static const char head[] = "{\"code\":\"", middle[] = "\",\"message\":\"", tail[] = "\"}";
@@ -101,7 +102,8 @@ static bool decode_broken_body(struct slice body, struct dr_error *ret_error)
         return false;
     const char *name = at + head_len;
     const char *quote = memchr(name, '"', body.len - head_len);
-    if (!quote || body.len - (size_t)(quote - at) < middle_len + tail_len || memcmp(quote, middle, middle_len) != 0)
+    if (!quote || body.len - (size_t)(quote - at) < middle_len + tail_len ||
+        memcmp(quote, middle, middle_len) != 0)
         return false;
     char code_name[32] = "";
     size_t name_len = (size_t)(quote - name);

@@ -19,9 +19,11 @@ static void writes_valid_json_whatever_the_message(void **state)
     (void)state;
     assert_encodes(DR_NOT_FOUND, "no call", "{\"code\":\"not_found\",\"message\":\"no call\"}");
     assert_encodes(DR_INTERNAL, NULL, "{\"code\":\"internal\",\"message\":\"\"}");
-    assert_encodes(DR_INTERNAL, "\"a\\b\"\n\x01\x7f", "{\"code\":\"internal\",\"message\":\"\\\"a\\\\b\\\"\\n\\u0001\\u007f\"}");
+    assert_encodes(DR_INTERNAL, "\"a\\b\"\n\x01\x7f",
+                   "{\"code\":\"internal\",\"message\":\"\\\"a\\\\b\\\"\\n\\u0001\\u007f\"}");
     assert_encodes(DR_INTERNAL, "\xc3\xa9", "{\"code\":\"internal\",\"message\":\"\xc3\xa9\"}");
-    assert_encodes(DR_INTERNAL, "a\xff\xc3", "{\"code\":\"internal\",\"message\":\"a\xef\xbf\xbd\xef\xbf\xbd\"}");
+    assert_encodes(DR_INTERNAL, "a\xff\xc3",
+                   "{\"code\":\"internal\",\"message\":\"a\xef\xbf\xbd\xef\xbf\xbd\"}");
 }
 
 static void leaves_a_full_buffer_as_it_was(void **state)
@@ -29,7 +31,8 @@ static void leaves_a_full_buffer_as_it_was(void **state)
     (void)state;
     struct buf buf;
     buf_init(&buf, 30);
-    assert_int_equal(wire_connect_error_encode(DR_INTERNAL, "long enough to not fit", &buf), DR_RESOURCE_EXHAUSTED);
+    assert_int_equal(wire_connect_error_encode(DR_INTERNAL, "long enough to not fit", &buf),
+                     DR_RESOURCE_EXHAUSTED);
     assert_int_equal(buf.len, 0);
     buf_deinit(&buf);
 }
@@ -45,7 +48,8 @@ static void assert_decodes(const char *body, int http_status, dr_code code, cons
 static void reads_the_errors_of_connect(void **state)
 {
     (void)state;
-    assert_decodes("{\"code\":\"not_found\",\"message\":\"no \\\"x\\\"\",\"details\":[]}", 404, DR_NOT_FOUND, "no \"x\"");
+    assert_decodes("{\"code\":\"not_found\",\"message\":\"no \\\"x\\\"\",\"details\":[]}", 404, DR_NOT_FOUND,
+                   "no \"x\"");
     assert_decodes("{\"code\":\"unknown\",\"message\":\"m\"}", 500, DR_UNKNOWN, "m");
     assert_decodes("{\"code\":\"unavailable\"}", 503, DR_UNAVAILABLE, dr_code_text(DR_UNAVAILABLE));
 }
@@ -53,8 +57,9 @@ static void reads_the_errors_of_connect(void **state)
 static void reads_the_broken_json_of_python_endpoints(void **state)
 {
     (void)state;
-    assert_decodes("{\"code\":\"permission_denied\",\"message\":\"Expected \"Signature-Input\" header field\"}", 403,
-                   DR_PERMISSION_DENIED, "Expected \"Signature-Input\" header field");
+    assert_decodes(
+        "{\"code\":\"permission_denied\",\"message\":\"Expected \"Signature-Input\" header field\"}", 403,
+        DR_PERMISSION_DENIED, "Expected \"Signature-Input\" header field");
 }
 
 static void falls_back_to_the_http_status(void **state)
@@ -74,8 +79,9 @@ static void falls_back_to_the_http_status(void **state)
 static void survives_every_cut(void **state)
 {
     (void)state;
-    const char *bodies[] = {"{\"code\":\"permission_denied\",\"message\":\"Expected \"Signature-Input\" field\"}",
-                            "{\"code\":\"not_found\",\"message\":\"\xc3\xa9\"}"};
+    const char *bodies[] = {
+        "{\"code\":\"permission_denied\",\"message\":\"Expected \"Signature-Input\" field\"}",
+        "{\"code\":\"not_found\",\"message\":\"\xc3\xa9\"}"};
     for (int i = 0; i < 2; i++)
         for (size_t len = 0; len <= strlen(bodies[i]); len++) {
             uint8_t *copy = mem_alloc(len);

@@ -46,7 +46,8 @@ static struct slice take_any(struct decoder *decoder, const char *field, protobu
     return any;
 }
 
-static int64_t take_duration(struct decoder *decoder, const char *field, const Google__Protobuf__Duration *duration)
+static int64_t take_duration(struct decoder *decoder, const char *field,
+                             const Google__Protobuf__Duration *duration)
 {
     if (!duration)
         return 0;
@@ -58,7 +59,8 @@ static int64_t take_duration(struct decoder *decoder, const char *field, const G
     return wire_time_ns(time);
 }
 
-static int64_t take_timestamp(struct decoder *decoder, const char *field, const Google__Protobuf__Timestamp *timestamp)
+static int64_t take_timestamp(struct decoder *decoder, const char *field,
+                              const Google__Protobuf__Timestamp *timestamp)
 {
     if (!timestamp)
         return 0;
@@ -164,11 +166,12 @@ static void take_poll(struct decoder *decoder, const pb_poll *pb, struct wire_po
     poll->min_results = pb->min_results;
 }
 
-dr_code wire_dispatch_request_decode(struct slice bytes, struct arena *arena, struct wire_dispatch_request *ret_message,
-                                     struct dr_error *error)
+dr_code wire_dispatch_request_decode(struct slice bytes, struct arena *arena,
+                                     struct wire_dispatch_request *ret_message, struct dr_error *error)
 {
     struct ProtobufCMessage *message;
-    dr_code code = wire_unpack(&dispatch__sdk__v1__dispatch_request__descriptor, bytes, arena, &message, error);
+    dr_code code =
+        wire_unpack(&dispatch__sdk__v1__dispatch_request__descriptor, bytes, arena, &message, error);
     if (code != DR_OK)
         return code;
     const Dispatch__Sdk__V1__DispatchRequest *pb = (const Dispatch__Sdk__V1__DispatchRequest *)message;
@@ -183,14 +186,16 @@ dr_code wire_dispatch_request_decode(struct slice bytes, struct arena *arena, st
 
 dr_code wire_too_many_calls(size_t n_calls, struct dr_error *error)
 {
-    return error_set(error, DR_INVALID_ARGUMENT, "%zu calls in one request, the limit is %u", n_calls, WIRE_CALLS_MAX);
+    return error_set(error, DR_INVALID_ARGUMENT, "%zu calls in one request, the limit is %u", n_calls,
+                     WIRE_CALLS_MAX);
 }
 
-dr_code wire_dispatch_response_decode(struct slice bytes, struct arena *arena, struct wire_dispatch_response *ret_message,
-                                      struct dr_error *error)
+dr_code wire_dispatch_response_decode(struct slice bytes, struct arena *arena,
+                                      struct wire_dispatch_response *ret_message, struct dr_error *error)
 {
     struct ProtobufCMessage *message;
-    dr_code code = wire_unpack(&dispatch__sdk__v1__dispatch_response__descriptor, bytes, arena, &message, error);
+    dr_code code =
+        wire_unpack(&dispatch__sdk__v1__dispatch_response__descriptor, bytes, arena, &message, error);
     if (code != DR_OK)
         return code;
     const Dispatch__Sdk__V1__DispatchResponse *pb = (const Dispatch__Sdk__V1__DispatchResponse *)message;
@@ -199,7 +204,8 @@ dr_code wire_dispatch_response_decode(struct slice bytes, struct arena *arena, s
     for (size_t i = 0; ids && i < pb->n_dispatch_ids; i++)
         ids[i] = take_text(&decoder, "DispatchResponse.dispatch_ids", 1, pb->dispatch_ids[i]);
     if (decoder.code == DR_OK)
-        *ret_message = (struct wire_dispatch_response){.dispatch_ids = ids, .n_dispatch_ids = pb->n_dispatch_ids};
+        *ret_message =
+            (struct wire_dispatch_response){.dispatch_ids = ids, .n_dispatch_ids = pb->n_dispatch_ids};
     return decoder.code;
 }
 
@@ -215,10 +221,10 @@ dr_code wire_run_request_decode(struct slice bytes, struct arena *arena, struct 
     struct wire_run_request request = {
         .function = take_text(&decoder, "RunRequest.function", pb->has_function, pb->function),
         .dispatch_id = take_text(&decoder, "RunRequest.dispatch_id", pb->has_dispatch_id, pb->dispatch_id),
-        .parent_dispatch_id =
-            take_text(&decoder, "RunRequest.parent_dispatch_id", pb->has_parent_dispatch_id, pb->parent_dispatch_id),
-        .root_dispatch_id =
-            take_text(&decoder, "RunRequest.root_dispatch_id", pb->has_root_dispatch_id, pb->root_dispatch_id),
+        .parent_dispatch_id = take_text(&decoder, "RunRequest.parent_dispatch_id", pb->has_parent_dispatch_id,
+                                        pb->parent_dispatch_id),
+        .root_dispatch_id = take_text(&decoder, "RunRequest.root_dispatch_id", pb->has_root_dispatch_id,
+                                      pb->root_dispatch_id),
         .creation_ns = take_timestamp(&decoder, "RunRequest.creation_time", pb->creation_time),
         .expiration_ns = take_timestamp(&decoder, "RunRequest.expiration_time", pb->expiration_time),
     };
@@ -234,8 +240,8 @@ dr_code wire_run_request_decode(struct slice bytes, struct arena *arena, struct 
     return decoder.code;
 }
 
-dr_code wire_run_response_decode(struct slice bytes, struct arena *arena, struct wire_run_response *ret_message,
-                                 struct dr_error *error)
+dr_code wire_run_response_decode(struct slice bytes, struct arena *arena,
+                                 struct wire_run_response *ret_message, struct dr_error *error)
 {
     struct ProtobufCMessage *message;
     dr_code code = wire_unpack(&dispatch__sdk__v1__run_response__descriptor, bytes, arena, &message, error);

@@ -1,5 +1,5 @@
-/* The structs of types.h -> protobuf bytes: protobuf-c's structs are made in a private arena, pointing at the caller's
- * bytes, and packed at the end of the buffer. */
+/* The structs of types.h -> protobuf bytes: protobuf-c's structs are made in a private arena, pointing at the
+ * caller's bytes, and packed at the end of the buffer. */
 #include "wire/codec.h"
 
 #include <dispatch/sdk/v1/dispatch.pb-c.h>
@@ -11,8 +11,8 @@ typedef Dispatch__Sdk__V1__PollResult pb_poll_result;
 typedef Dispatch__Sdk__V1__Poll pb_poll;
 typedef Dispatch__Sdk__V1__Exit pb_exit;
 
-/* As in decode.c the first failure stays. A sub-message that could not be made is NULL, that is, absent; nothing is
- * packed then. */
+/* As in decode.c the first failure stays. A sub-message that could not be made is NULL, that is, absent;
+ * nothing is packed then. */
 struct encoder {
     struct arena arena;
     struct dr_error *error;
@@ -86,7 +86,8 @@ static pb_call *put_call(struct encoder *encoder, const struct wire_call *call)
     pb->function = put_text(encoder, "Call.function", call->function);
     pb->has_input = call->input.data != NULL;
     pb->input = borrow(call->input);
-    pb->expiration = call->expiration_ns ? put_duration(encoder, "Call.expiration", call->expiration_ns) : NULL;
+    pb->expiration =
+        call->expiration_ns ? put_duration(encoder, "Call.expiration", call->expiration_ns) : NULL;
     pb->has_version = call->version.len > 0;
     pb->version = put_text(encoder, "Call.version", call->version);
     return pb;
@@ -202,7 +203,8 @@ static dr_code finish(struct encoder *encoder, const ProtobufCMessage *message, 
     return encoder->code;
 }
 
-dr_code wire_dispatch_request_encode(const struct wire_dispatch_request *message, struct buf *buf, struct dr_error *error)
+dr_code wire_dispatch_request_encode(const struct wire_dispatch_request *message, struct buf *buf,
+                                     struct dr_error *error)
 {
     struct encoder encoder;
     start(&encoder, error);
@@ -212,7 +214,8 @@ dr_code wire_dispatch_request_encode(const struct wire_dispatch_request *message
     return finish(&encoder, &pb.base, buf);
 }
 
-dr_code wire_dispatch_response_encode(const struct wire_dispatch_response *message, struct buf *buf, struct dr_error *error)
+dr_code wire_dispatch_response_encode(const struct wire_dispatch_response *message, struct buf *buf,
+                                      struct dr_error *error)
 {
     struct encoder encoder;
     start(&encoder, error);
@@ -225,7 +228,8 @@ dr_code wire_dispatch_response_encode(const struct wire_dispatch_response *messa
     return finish(&encoder, &pb.base, buf);
 }
 
-dr_code wire_run_request_encode(const struct wire_run_request *message, struct buf *buf, struct dr_error *error)
+dr_code wire_run_request_encode(const struct wire_run_request *message, struct buf *buf,
+                                struct dr_error *error)
 {
     struct encoder encoder;
     start(&encoder, error);
@@ -250,7 +254,8 @@ dr_code wire_run_request_encode(const struct wire_run_request *message, struct b
     return finish(&encoder, &pb.base, buf);
 }
 
-dr_code wire_run_response_encode(const struct wire_run_response *message, struct buf *buf, struct dr_error *error)
+dr_code wire_run_response_encode(const struct wire_run_response *message, struct buf *buf,
+                                 struct dr_error *error)
 {
     struct encoder encoder;
     start(&encoder, error);

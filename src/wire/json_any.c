@@ -31,13 +31,20 @@ static const struct {
     enum kind kind;
     enum wire_type wire_type; /* of field 1, for the wrappers */
 } well_known[] = {
-    {"google.protobuf.StringValue", KIND_STRING, WIRE_BYTES},  {"google.protobuf.BytesValue", KIND_BYTES, WIRE_BYTES},
-    {"google.protobuf.Int64Value", KIND_INT64, WIRE_VARINT},   {"google.protobuf.UInt64Value", KIND_UINT64, WIRE_VARINT},
-    {"google.protobuf.Int32Value", KIND_INT32, WIRE_VARINT},   {"google.protobuf.UInt32Value", KIND_UINT32, WIRE_VARINT},
-    {"google.protobuf.BoolValue", KIND_BOOL, WIRE_VARINT},     {"google.protobuf.DoubleValue", KIND_DOUBLE, WIRE_FIXED64},
-    {"google.protobuf.FloatValue", KIND_FLOAT, WIRE_FIXED32},  {"google.protobuf.Duration", KIND_DURATION, 0},
-    {"google.protobuf.Timestamp", KIND_TIMESTAMP, 0},          {"google.protobuf.Empty", KIND_EMPTY, 0},
-    {"google.protobuf.Value", KIND_VALUE, 0},                  {"google.protobuf.Struct", KIND_STRUCT, 0},
+    {"google.protobuf.StringValue", KIND_STRING, WIRE_BYTES},
+    {"google.protobuf.BytesValue", KIND_BYTES, WIRE_BYTES},
+    {"google.protobuf.Int64Value", KIND_INT64, WIRE_VARINT},
+    {"google.protobuf.UInt64Value", KIND_UINT64, WIRE_VARINT},
+    {"google.protobuf.Int32Value", KIND_INT32, WIRE_VARINT},
+    {"google.protobuf.UInt32Value", KIND_UINT32, WIRE_VARINT},
+    {"google.protobuf.BoolValue", KIND_BOOL, WIRE_VARINT},
+    {"google.protobuf.DoubleValue", KIND_DOUBLE, WIRE_FIXED64},
+    {"google.protobuf.FloatValue", KIND_FLOAT, WIRE_FIXED32},
+    {"google.protobuf.Duration", KIND_DURATION, 0},
+    {"google.protobuf.Timestamp", KIND_TIMESTAMP, 0},
+    {"google.protobuf.Empty", KIND_EMPTY, 0},
+    {"google.protobuf.Value", KIND_VALUE, 0},
+    {"google.protobuf.Struct", KIND_STRUCT, 0},
     {"google.protobuf.ListValue", KIND_LIST, 0},
 };
 
@@ -291,7 +298,8 @@ static dr_code write_time(enum kind kind, const json_t *json, struct buf *buf)
         return DR_INVALID_ARGUMENT;
     struct slice text = slice_of(json_string_value(json), json_string_length(json));
     struct wire_time time;
-    bool is_right = kind == KIND_DURATION ? wire_duration_parse(text, &time) : wire_timestamp_parse(text, &time);
+    bool is_right =
+        kind == KIND_DURATION ? wire_duration_parse(text, &time) : wire_timestamp_parse(text, &time);
     if (!is_right)
         return DR_INVALID_ARGUMENT;
     dr_code code = time.seconds ? wire_write_varint_field(buf, 1, (uint64_t)time.seconds) : DR_OK;

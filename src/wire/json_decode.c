@@ -1,6 +1,7 @@
 /* JSON -> the structs of types.h. Mirrors decode.c, in the same order.
  *
- * What a decoded struct points to is copied into the arena: the JSON tree is freed before the decoder returns. */
+ * What a decoded struct points to is copied into the arena: the JSON tree is freed before the decoder
+ * returns. */
 #include "wire/json.h"
 
 #include "base/mem.h"
@@ -238,7 +239,8 @@ static enum wire_state_arm take_state(struct decoder *decoder, const json_t *jso
         fail(decoder, "state", "is set twice");
     if (!bytes && !typed)
         return WIRE_STATE_NONE;
-    *ret_state = bytes ? take_base64(decoder, bytes, "coroutine_state") : take_any(decoder, typed, "typed_coroutine_state");
+    *ret_state = bytes ? take_base64(decoder, bytes, "coroutine_state")
+                       : take_any(decoder, typed, "typed_coroutine_state");
     return bytes ? WIRE_STATE_BYTES : WIRE_STATE_TYPED;
 }
 
@@ -249,7 +251,8 @@ static void take_poll_result(struct decoder *decoder, const json_t *json, struct
     const json_t *item;
     poll->n_results = json_array_size(results);
     poll->results = take_array(decoder, poll->n_results, sizeof(*poll->results));
-    for (size_t i = 0; poll->results && i < poll->n_results && (item = element(decoder, results, i, "results")); i++)
+    for (size_t i = 0;
+         poll->results && i < poll->n_results && (item = element(decoder, results, i, "results")); i++)
         take_result(decoder, item, &poll->results[i]);
     poll->has_error = take_error(decoder, json, &poll->error);
 }
@@ -314,7 +317,8 @@ dr_code wire_dispatch_response_json_decode(struct slice bytes, struct arena *are
         if (!json_is_string(id))
             fail(&decoder, "dispatch_ids", "holds something that is not a string");
         else
-            response.dispatch_ids[i] = keep(&decoder, slice_of(json_string_value(id), json_string_length(id)));
+            response.dispatch_ids[i] =
+                keep(&decoder, slice_of(json_string_value(id), json_string_length(id)));
     }
     json_decref(json);
     if (decoder.code == DR_OK)
@@ -322,8 +326,8 @@ dr_code wire_dispatch_response_json_decode(struct slice bytes, struct arena *are
     return decoder.code;
 }
 
-dr_code wire_run_request_json_decode(struct slice bytes, struct arena *arena, struct wire_run_request *ret_message,
-                                     struct dr_error *error)
+dr_code wire_run_request_json_decode(struct slice bytes, struct arena *arena,
+                                     struct wire_run_request *ret_message, struct dr_error *error)
 {
     json_t *json;
     dr_code code = wire_json_load(bytes, &json, error);
@@ -355,8 +359,8 @@ dr_code wire_run_request_json_decode(struct slice bytes, struct arena *arena, st
     return decoder.code;
 }
 
-dr_code wire_run_response_json_decode(struct slice bytes, struct arena *arena, struct wire_run_response *ret_message,
-                                      struct dr_error *error)
+dr_code wire_run_response_json_decode(struct slice bytes, struct arena *arena,
+                                      struct wire_run_response *ret_message, struct dr_error *error)
 {
     json_t *json;
     dr_code code = wire_json_load(bytes, &json, error);

@@ -3,7 +3,8 @@
 
 #include <stdio.h>
 
-/* The first failure stays, and json_object_set_new takes its value in any case, so nothing leaks on the way out. */
+/* The first failure stays, and json_object_set_new takes its value in any case, so nothing leaks on the way
+ * out. */
 struct encoder {
     struct dr_error *error;
     dr_code code;
@@ -20,7 +21,8 @@ static void put_text(struct encoder *encoder, json_t *object, const char *name, 
     if (text.len == 0)
         return;
     if (!wire_is_utf8(text) && encoder->code == DR_OK)
-        encoder->code = error_set(encoder->error, DR_INVALID_ARGUMENT, "marshal message: %s is not UTF-8", name);
+        encoder->code =
+            error_set(encoder->error, DR_INVALID_ARGUMENT, "marshal message: %s is not UTF-8", name);
     if (encoder->code == DR_OK)
         put(encoder, object, name, json_stringn_nocheck((const char *)text.data, text.len));
 }
@@ -40,8 +42,8 @@ static void put_bytes(struct encoder *encoder, json_t *object, const char *name,
 static void put_any(struct encoder *encoder, json_t *object, const char *name, struct slice any)
 {
     if (any.data && encoder->code == DR_OK && wire_any_check(any, NULL) != DR_OK)
-        encoder->code = error_set(encoder->error, DR_INVALID_ARGUMENT, "marshal message: %s is not a google.protobuf.Any",
-                                  name);
+        encoder->code = error_set(encoder->error, DR_INVALID_ARGUMENT,
+                                  "marshal message: %s is not a google.protobuf.Any", name);
     if (any.data && encoder->code == DR_OK)
         put(encoder, object, name, wire_any_to_json(any));
 }
@@ -64,7 +66,8 @@ static void put_duration(struct encoder *encoder, json_t *object, const char *na
 {
     char text[WIRE_TIME_TEXT_SIZE];
     if (ns < 0 && encoder->code == DR_OK)
-        encoder->code = error_set(encoder->error, DR_INVALID_ARGUMENT, "marshal message: %s is negative", name);
+        encoder->code =
+            error_set(encoder->error, DR_INVALID_ARGUMENT, "marshal message: %s is negative", name);
     wire_duration_format(wire_time_of_ns(ns), text);
     put(encoder, object, name, json_string(text));
 }
@@ -211,7 +214,8 @@ dr_code wire_dispatch_response_json_encode(const struct wire_dispatch_response *
     return finish(&encoder, json, buf);
 }
 
-dr_code wire_run_request_json_encode(const struct wire_run_request *message, struct buf *buf, struct dr_error *error)
+dr_code wire_run_request_json_encode(const struct wire_run_request *message, struct buf *buf,
+                                     struct dr_error *error)
 {
     struct encoder encoder = {.error = error};
     json_t *json = json_object();
@@ -228,7 +232,8 @@ dr_code wire_run_request_json_encode(const struct wire_run_request *message, str
     return finish(&encoder, json, buf);
 }
 
-dr_code wire_run_response_json_encode(const struct wire_run_response *message, struct buf *buf, struct dr_error *error)
+dr_code wire_run_response_json_encode(const struct wire_run_response *message, struct buf *buf,
+                                      struct dr_error *error)
 {
     struct encoder encoder = {.error = error};
     json_t *json = json_object();

@@ -3,8 +3,9 @@
 
 #define FIELD_NAME_SIZE 64
 
-/* Walks the text once before jansson does: jansson would recurse 2,048 levels, and an array of empty arrays costs it
- * fifty times its own length. Strings are skipped; a text that is no JSON may pass, jansson refuses it then. */
+/* Walks the text once before jansson does: jansson would recurse 2,048 levels, and an array of empty arrays
+ * costs it fifty times its own length. Strings are skipped; a text that is no JSON may pass, jansson refuses
+ * it then. */
 static dr_code check_limits(struct slice bytes, struct dr_error *error)
 {
     size_t depth = 0, n_values = 1;
@@ -24,18 +25,21 @@ static dr_code check_limits(struct slice bytes, struct dr_error *error)
             n_values++;
         }
         if (depth > WIRE_DEPTH_MAX)
-            return error_set(error, DR_INVALID_ARGUMENT, WIRE_UNMARSHAL "nested deeper than %u", WIRE_DEPTH_MAX);
+            return error_set(error, DR_INVALID_ARGUMENT, WIRE_UNMARSHAL "nested deeper than %u",
+                             WIRE_DEPTH_MAX);
     }
     if (n_values > WIRE_JSON_VALUES_MAX)
-        return error_set(error, DR_INVALID_ARGUMENT, WIRE_UNMARSHAL "more than %u values", WIRE_JSON_VALUES_MAX);
+        return error_set(error, DR_INVALID_ARGUMENT, WIRE_UNMARSHAL "more than %u values",
+                         WIRE_JSON_VALUES_MAX);
     return DR_OK;
 }
 
 dr_code wire_json_load(struct slice bytes, json_t **ret_json, struct dr_error *error)
 {
     if (bytes.len > WIRE_MESSAGE_BYTES_MAX)
-        return error_set(error, DR_RESOURCE_EXHAUSTED, WIRE_UNMARSHAL "the message has %zu bytes, the limit is %u",
-                         bytes.len, WIRE_MESSAGE_BYTES_MAX);
+        return error_set(error, DR_RESOURCE_EXHAUSTED,
+                         WIRE_UNMARSHAL "the message has %zu bytes, the limit is %u", bytes.len,
+                         WIRE_MESSAGE_BYTES_MAX);
     dr_code code = check_limits(bytes, error);
     if (code != DR_OK)
         return code;
@@ -45,7 +49,8 @@ dr_code wire_json_load(struct slice bytes, json_t **ret_json, struct dr_error *e
     if (!json && json_error_code(&reason) == json_error_out_of_memory)
         return wire_no_memory(error);
     if (!json)
-        return error_set(error, DR_INVALID_ARGUMENT, WIRE_UNMARSHAL "JSON, line %d: %s", reason.line, reason.text);
+        return error_set(error, DR_INVALID_ARGUMENT, WIRE_UNMARSHAL "JSON, line %d: %s", reason.line,
+                         reason.text);
     if (!json_is_object(json)) {
         json_decref(json);
         return error_set(error, DR_INVALID_ARGUMENT, WIRE_UNMARSHAL "the JSON is not an object");
@@ -101,7 +106,8 @@ static bool parse_digits(struct slice text, uint64_t *ret_number)
 /* 1.0 and 1e3 are integers too, as long as a double tells them exactly. */
 static bool integer_of_real(double number, int64_t *ret_number)
 {
-    bool is_exact = number >= -9007199254740992.0 && number <= 9007199254740992.0 && number == (double)(int64_t)number;
+    bool is_exact =
+        number >= -9007199254740992.0 && number <= 9007199254740992.0 && number == (double)(int64_t)number;
     if (is_exact)
         *ret_number = (int64_t)number;
     return is_exact;

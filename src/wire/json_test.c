@@ -116,14 +116,19 @@ static void shows_the_well_known_types_as_json(void **state)
     (void)state;
     assert_any("google.protobuf.StringValue", SLICE("\x0a\x01x"), "\"value\":\"x\"");
     assert_any("google.protobuf.StringValue", SLICE(""), "\"value\":\"\"");
-    assert_any("google.protobuf.StringValue", SLICE("\x0a\x03" "a\0b"), "\"value\":\"a\\u0000b\"");
+    assert_any("google.protobuf.StringValue",
+               SLICE("\x0a\x03"
+                     "a\0b"),
+               "\"value\":\"a\\u0000b\"");
     assert_any("google.protobuf.BytesValue", SLICE("\x0a\x01\xff"), "\"value\":\"/w==\"");
     assert_any("google.protobuf.BytesValue", SLICE(""), "\"value\":\"\"");
     assert_any("google.protobuf.Int64Value", SLICE("\x08\x2a"), "\"value\":\"42\"");
-    assert_any("google.protobuf.Int64Value", SLICE("\x08\xff\xff\xff\xff\xff\xff\xff\xff\xff\x01"), "\"value\":\"-1\"");
+    assert_any("google.protobuf.Int64Value", SLICE("\x08\xff\xff\xff\xff\xff\xff\xff\xff\xff\x01"),
+               "\"value\":\"-1\"");
     assert_any("google.protobuf.UInt64Value", SLICE("\x08\xff\xff\xff\xff\xff\xff\xff\xff\xff\x01"),
                "\"value\":\"18446744073709551615\"");
-    assert_any("google.protobuf.Int32Value", SLICE("\x08\xfe\xff\xff\xff\xff\xff\xff\xff\xff\x01"), "\"value\":-2");
+    assert_any("google.protobuf.Int32Value", SLICE("\x08\xfe\xff\xff\xff\xff\xff\xff\xff\xff\x01"),
+               "\"value\":-2");
     assert_any("google.protobuf.UInt32Value", SLICE("\x08\x07"), "\"value\":7");
     assert_any("google.protobuf.BoolValue", SLICE("\x08\x01"), "\"value\":true");
     assert_any("google.protobuf.BoolValue", SLICE(""), "\"value\":false");
@@ -137,9 +142,14 @@ static void shows_the_well_known_types_as_json(void **state)
     assert_any("google.protobuf.Value", SLICE("\x20\x01"), "\"value\":true");
     assert_any("google.protobuf.Value", SLICE("\x11\0\0\0\0\0\0\x08\x40"), "\"value\":3");
     assert_any("google.protobuf.Value", SLICE("\x11\0\0\0\0\0\0\xf8\x3f"), "\"value\":1.5");
-    assert_any("google.protobuf.Value", SLICE("\x1a\x03" "a\0b"), "\"value\":\"a\\u0000b\"");
-    assert_any("google.protobuf.ListValue", SLICE("\x0a\x02\x20\x00\x0a\x02\x32\x00"), "\"value\":[false,[]]");
-    assert_any("google.protobuf.Struct", SLICE("\x0a\x07\x0a\x01k\x12\x02\x08\x00"), "\"value\":{\"k\":null}");
+    assert_any("google.protobuf.Value",
+               SLICE("\x1a\x03"
+                     "a\0b"),
+               "\"value\":\"a\\u0000b\"");
+    assert_any("google.protobuf.ListValue", SLICE("\x0a\x02\x20\x00\x0a\x02\x32\x00"),
+               "\"value\":[false,[]]");
+    assert_any("google.protobuf.Struct", SLICE("\x0a\x07\x0a\x01k\x12\x02\x08\x00"),
+               "\"value\":{\"k\":null}");
 }
 
 static void shows_other_types_as_base64(void **state)
@@ -149,7 +159,8 @@ static void shows_other_types_as_base64(void **state)
     assert_any("x.Y", SLICE(""), "\"value\":\"\"");
 }
 
-/* What the type URL promises and the bytes do not keep, or what JSON cannot say, must not look like a value. */
+/* What the type URL promises and the bytes do not keep, or what JSON cannot say, must not look like a value.
+ */
 static void shows_broken_payloads_under_another_name(void **state)
 {
     (void)state;
@@ -179,8 +190,9 @@ static void shows_the_empty_any_as_an_empty_object(void **state)
 static void reads_both_names_numbers_and_null(void **state)
 {
     struct wire_dispatch_request request;
-    struct slice text = SLICE("{\"calls\":[{\"correlation_id\":7,\"function\":\"f\",\"version\":null,\"more\":[{}],"
-                              "\"expiration\":\"0.5s\",\"input\":null},{\"correlationId\":\"8\"}],\"unknown\":1}");
+    struct slice text =
+        SLICE("{\"calls\":[{\"correlation_id\":7,\"function\":\"f\",\"version\":null,\"more\":[{}],"
+              "\"expiration\":\"0.5s\",\"input\":null},{\"correlationId\":\"8\"}],\"unknown\":1}");
     assert_int_equal(wire_dispatch_request_json_decode(text, *state, &request, NULL), DR_OK);
     assert_int_equal(request.n_calls, 2);
     assert_int_equal(request.calls[0].correlation_id, 7);
@@ -194,15 +206,18 @@ static void reads_no_calls(void **state)
     struct wire_dispatch_request request = {.n_calls = 9};
     assert_int_equal(wire_dispatch_request_json_decode(SLICE("{}"), *state, &request, NULL), DR_OK);
     assert_int_equal(request.n_calls, 0);
-    assert_int_equal(wire_dispatch_request_json_decode(SLICE("{\"calls\":[]}"), *state, &request, NULL), DR_OK);
-    assert_int_equal(wire_dispatch_request_json_decode(SLICE("{\"calls\":null}"), *state, &request, NULL), DR_OK);
+    assert_int_equal(wire_dispatch_request_json_decode(SLICE("{\"calls\":[]}"), *state, &request, NULL),
+                     DR_OK);
+    assert_int_equal(wire_dispatch_request_json_decode(SLICE("{\"calls\":null}"), *state, &request, NULL),
+                     DR_OK);
 }
 
 static void reads_a_status_by_name_or_number(void **state)
 {
     struct wire_run_response response;
-    assert_int_equal(wire_run_response_json_decode(SLICE("{\"status\":\"STATUS_THROTTLED\"}"), *state, &response, NULL),
-                     DR_OK);
+    assert_int_equal(
+        wire_run_response_json_decode(SLICE("{\"status\":\"STATUS_THROTTLED\"}"), *state, &response, NULL),
+        DR_OK);
     assert_int_equal(response.status, DR_STATUS_THROTTLED);
     assert_int_equal(wire_run_response_json_decode(SLICE("{\"status\":77}"), *state, &response, NULL), DR_OK);
     assert_int_equal(response.status, 77);
@@ -219,7 +234,8 @@ static void assert_refused(struct arena *arena, const char *text, const char *ex
 {
     struct wire_dispatch_request request = {.n_calls = 77};
     struct dr_error error = {0};
-    assert_int_equal(wire_dispatch_request_json_decode(slice_text(text), arena, &request, &error), DR_INVALID_ARGUMENT);
+    assert_int_equal(wire_dispatch_request_json_decode(slice_text(text), arena, &request, &error),
+                     DR_INVALID_ARGUMENT);
     if (strncmp(error.message, expected, strlen(expected)) != 0)
         assert_string_equal(error.message, expected);
     assert_int_equal(request.n_calls, 77);
@@ -234,25 +250,34 @@ static void refuses_wrong_json_by_name(void **state)
     assert_refused(*state, "{\"a\":\"\xff\"}", "unmarshal message: JSON, line 1: ");
     assert_refused(*state, "[]", "unmarshal message: the JSON is not an object");
     assert_refused(*state, "{\"calls\":{}}", "unmarshal message: calls is not an array");
-    assert_refused(*state, "{\"calls\":[1]}", "unmarshal message: calls holds something that is not an object");
-    assert_refused(*state, "{\"calls\":[null]}", "unmarshal message: calls holds something that is not an object");
+    assert_refused(*state, "{\"calls\":[1]}",
+                   "unmarshal message: calls holds something that is not an object");
+    assert_refused(*state, "{\"calls\":[null]}",
+                   "unmarshal message: calls holds something that is not an object");
     assert_refused(*state, "{\"calls\":[{\"function\":1}]}", "unmarshal message: function is not a string");
     assert_refused(*state, "{\"calls\":[{\"endpoint\":[]}]}", "unmarshal message: endpoint is not a string");
     assert_refused(*state, "{\"calls\":[{\"correlationId\":-1}]}",
                    "unmarshal message: correlation_id is not an unsigned integer");
     assert_refused(*state, "{\"calls\":[{\"correlationId\":1,\"correlation_id\":1}]}",
                    "unmarshal message: correlation_id comes twice");
-    assert_refused(*state, "{\"calls\":[{\"expiration\":5}]}", "unmarshal message: expiration is not a duration");
-    assert_refused(*state, "{\"calls\":[{\"expiration\":\"-5s\"}]}", "unmarshal message: expiration is negative");
+    assert_refused(*state, "{\"calls\":[{\"expiration\":5}]}",
+                   "unmarshal message: expiration is not a duration");
+    assert_refused(*state, "{\"calls\":[{\"expiration\":\"-5s\"}]}",
+                   "unmarshal message: expiration is negative");
     assert_refused(*state, "{\"calls\":[{\"input\":5}]}",
                    "unmarshal message: input is not an object with \"@type\"");
-    assert_refused(*state, "{\"calls\":[{\"input\":{\"value\":5}}]}", "unmarshal message: input has no \"@type\"");
-    assert_refused(*state, "{\"calls\":[{\"input\":{\"@type\":5}}]}", "unmarshal message: input has no \"@type\"");
-    assert_refused(*state, "{\"calls\":[{\"input\":{\"@type\":\"x/google.protobuf.BoolValue\",\"value\":5}}]}",
+    assert_refused(*state, "{\"calls\":[{\"input\":{\"value\":5}}]}",
+                   "unmarshal message: input has no \"@type\"");
+    assert_refused(*state, "{\"calls\":[{\"input\":{\"@type\":5}}]}",
+                   "unmarshal message: input has no \"@type\"");
+    assert_refused(*state,
+                   "{\"calls\":[{\"input\":{\"@type\":\"x/google.protobuf.BoolValue\",\"value\":5}}]}",
                    "unmarshal message: input has a value that is no x/google.protobuf.BoolValue");
-    assert_refused(*state, "{\"calls\":[{\"input\":{\"@type\":\"x/google.protobuf.Int32Value\",\"value\":2147483648}}]}",
-                   "unmarshal message: input has a value that is no x/google.protobuf.Int32Value");
-    assert_refused(*state, "{\"calls\":[{\"input\":{\"@type\":\"x/google.protobuf.FloatValue\",\"value\":1e300}}]}",
+    assert_refused(
+        *state, "{\"calls\":[{\"input\":{\"@type\":\"x/google.protobuf.Int32Value\",\"value\":2147483648}}]}",
+        "unmarshal message: input has a value that is no x/google.protobuf.Int32Value");
+    assert_refused(*state,
+                   "{\"calls\":[{\"input\":{\"@type\":\"x/google.protobuf.FloatValue\",\"value\":1e300}}]}",
                    "unmarshal message: input has a value that is no x/google.protobuf.FloatValue");
     assert_refused(*state, "{\"calls\":[{\"input\":{\"@type\":\"x/google.protobuf.Struct\",\"value\":[]}}]}",
                    "unmarshal message: input has a value that is no x/google.protobuf.Struct");
@@ -264,12 +289,15 @@ static void refuses_both_arms_of_a_oneof(void **state)
 {
     struct wire_run_request request;
     struct wire_run_response response;
-    assert_int_equal(wire_run_request_json_decode(SLICE("{\"input\":{},\"pollResult\":{}}"), *state, &request, NULL),
-                     DR_INVALID_ARGUMENT);
-    assert_int_equal(wire_run_response_json_decode(SLICE("{\"exit\":{},\"poll\":{}}"), *state, &response, NULL),
-                     DR_INVALID_ARGUMENT);
+    assert_int_equal(
+        wire_run_request_json_decode(SLICE("{\"input\":{},\"pollResult\":{}}"), *state, &request, NULL),
+        DR_INVALID_ARGUMENT);
+    assert_int_equal(
+        wire_run_response_json_decode(SLICE("{\"exit\":{},\"poll\":{}}"), *state, &response, NULL),
+        DR_INVALID_ARGUMENT);
     assert_int_equal(wire_run_response_json_decode(
-                         SLICE("{\"poll\":{\"coroutineState\":\"\",\"typedCoroutineState\":{}}}"), *state, &response, NULL),
+                         SLICE("{\"poll\":{\"coroutineState\":\"\",\"typedCoroutineState\":{}}}"), *state,
+                         &response, NULL),
                      DR_INVALID_ARGUMENT);
 }
 
@@ -289,7 +317,9 @@ static void keeps_values_that_nest_to_the_limit(void **state)
 {
     struct buf text;
     buf_init(&text, 100000);
-    assert_int_equal(buf_append_text(&text, "{\"calls\":[{\"input\":{\"@type\":\"x/google.protobuf.Value\",\"value\":"), DR_OK);
+    assert_int_equal(
+        buf_append_text(&text, "{\"calls\":[{\"input\":{\"@type\":\"x/google.protobuf.Value\",\"value\":"),
+        DR_OK);
     for (int i = 0; i < 990; i++)
         assert_int_equal(buf_append_text(&text, "["), DR_OK);
     for (int i = 0; i < 990; i++)

@@ -57,8 +57,8 @@ bool wire_duration_parse(struct slice text, struct wire_time *ret_duration)
     bool is_negative = take_char(&text, '-');
     struct wire_time time;
     size_t n;
-    if (!take_digits(&text, 1, 12, &time.seconds, &n) || !take_nanos(&text, &time.nanos) || !take_char(&text, 's') ||
-        text.len > 0)
+    if (!take_digits(&text, 1, 12, &time.seconds, &n) || !take_nanos(&text, &time.nanos) ||
+        !take_char(&text, 's') || text.len > 0)
         return false;
     if (is_negative)
         time = (struct wire_time){.seconds = -time.seconds, .nanos = -time.nanos};
@@ -68,8 +68,8 @@ bool wire_duration_parse(struct slice text, struct wire_time *ret_duration)
     return true;
 }
 
-/* Days from 1970-01-01 to the first of March of `year`, and back: the year starts in March, so that the leap day is its
- * last. (Howard Hinnant, "chrono-compatible low-level date algorithms") */
+/* Days from 1970-01-01 to the first of March of `year`, and back: the year starts in March, so that the leap
+ * day is its last. (Howard Hinnant, "chrono-compatible low-level date algorithms") */
 static int64_t days_from_civil(int64_t year, int64_t month, int64_t day)
 {
     year -= month <= 2;
@@ -177,9 +177,9 @@ void wire_timestamp_format(struct wire_time timestamp, char text[WIRE_TIME_TEXT_
     civil_from_days(days, &year, &month, &day);
     char fraction[16];
     format_nanos(timestamp.nanos, fraction);
-    (void)snprintf(text, WIRE_TIME_TEXT_SIZE, "%04d-%02d-%02dT%02d:%02d:%02d%sZ", (int)(year % 10000), (int)month,
-                   (int)day, (int)(second_of_day / 3600), (int)(second_of_day / 60 % 60), (int)(second_of_day % 60),
-                   fraction);
+    (void)snprintf(text, WIRE_TIME_TEXT_SIZE, "%04d-%02d-%02dT%02d:%02d:%02d%sZ", (int)(year % 10000),
+                   (int)month, (int)day, (int)(second_of_day / 3600), (int)(second_of_day / 60 % 60),
+                   (int)(second_of_day % 60), fraction);
 }
 
 /* ---- Base64 ---- */

@@ -26,9 +26,9 @@ static void reads_and_writes_durations(void **state)
 static void refuses_other_durations(void **state)
 {
     (void)state;
-    const char *bad[] = {"",     "s",    "1",     "1.s",   ".5s",           "1,5s",          "1s ",
-                         " 1s",  "+1s",  "--1s",  "1m",    "1e3s",          "1.0000000001s", "315576000001s",
-                         "9999999999999s"};
+    const char *bad[] = {
+        "",    "s",    "1",  "1.s",  ".5s",           "1,5s",          "1s ",           " 1s",
+        "+1s", "--1s", "1m", "1e3s", "1.0000000001s", "315576000001s", "9999999999999s"};
     struct wire_time time;
     for (size_t i = 0; i < sizeof(bad) / sizeof(bad[0]); i++)
         assert_false(wire_duration_parse(slice_text(bad[i]), &time));
@@ -101,7 +101,8 @@ static void agrees_with_itself_about_every_day(void **state)
 static void reads_and_writes_base64(void **state)
 {
     (void)state;
-    const char *pairs[][2] = {{"", ""}, {"f", "Zg=="}, {"fo", "Zm8="}, {"foo", "Zm9v"}, {"foob", "Zm9vYg=="}, {"\xff\xfe\xfd", "//79"}};
+    const char *pairs[][2] = {{"", ""},        {"f", "Zg=="},        {"fo", "Zm8="},
+                              {"foo", "Zm9v"}, {"foob", "Zm9vYg=="}, {"\xff\xfe\xfd", "//79"}};
     for (size_t i = 0; i < sizeof(pairs) / sizeof(pairs[0]); i++) {
         struct buf text, bytes;
         buf_init(&text, 100);
@@ -122,7 +123,8 @@ static void reads_base64_of_both_alphabets_with_or_without_padding(void **state)
     buf_init(&bytes, 100);
     assert_int_equal(wire_base64_decode(SLICE("__79"), &bytes), DR_OK);
     assert_int_equal(wire_base64_decode(SLICE("Zg"), &bytes), DR_OK);
-    assert_text(buf_slice(&bytes), "\xff\xfe\xfd" "f");
+    assert_text(buf_slice(&bytes), "\xff\xfe\xfd"
+                                   "f");
     const char *bad[] = {"Z", "Zg=", "Zg===", "Z===", "Zm9v=", "Zm 9", "Zm9\n", "=", "Zm.v", "Z=9v"};
     for (size_t i = 0; i < sizeof(bad) / sizeof(bad[0]); i++) {
         assert_int_equal(wire_base64_decode(slice_text(bad[i]), &bytes), DR_INVALID_ARGUMENT);

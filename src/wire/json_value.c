@@ -18,7 +18,10 @@
 static json_t *struct_to_json(struct slice bytes, unsigned depth);
 static json_t *list_to_json(struct slice bytes, unsigned depth);
 
-static json_t *text_to_json(struct slice text) { return json_stringn((const char *)text.data, text.len); }
+static json_t *text_to_json(struct slice text)
+{
+    return json_stringn((const char *)text.data, text.len);
+}
 
 static json_t *number_to_json(uint64_t bits)
 {
@@ -26,7 +29,8 @@ static json_t *number_to_json(uint64_t bits)
     memcpy(&number, &bits, sizeof(number));
     if (!isfinite(number))
         return NULL;
-    bool is_integer = fabs(number) < EXACT_INTEGER_MAX && number == floor(number) && !(number == 0 && signbit(number));
+    bool is_integer =
+        fabs(number) < EXACT_INTEGER_MAX && number == floor(number) && !(number == 0 && signbit(number));
     return is_integer ? json_integer((json_int_t)number) : json_real(number);
 }
 
@@ -98,8 +102,8 @@ static bool add_entry(json_t *object, struct slice entry, unsigned depth)
             return false;
         *(field.number == 1 ? &key : &value) = field.bytes;
     }
-    return read == WIRE_READ_END &&
-           json_object_setn_new(object, (const char *)key.data, key.len, value_to_json(value, depth + 1)) == 0;
+    return read == WIRE_READ_END && json_object_setn_new(object, (const char *)key.data, key.len,
+                                                         value_to_json(value, depth + 1)) == 0;
 }
 
 static json_t *struct_to_json(struct slice bytes, unsigned depth)

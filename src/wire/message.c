@@ -11,10 +11,11 @@ struct scan {
     struct dr_error *error;
 };
 
-static dr_code scan_message(struct scan *scan, const ProtobufCMessageDescriptor *type, struct slice bytes, unsigned depth);
+static dr_code scan_message(struct scan *scan, const ProtobufCMessageDescriptor *type, struct slice bytes,
+                            unsigned depth);
 
-static dr_code scan_field(struct scan *scan, const ProtobufCMessageDescriptor *type, const struct wire_field *field,
-                          unsigned depth)
+static dr_code scan_field(struct scan *scan, const ProtobufCMessageDescriptor *type,
+                          const struct wire_field *field, unsigned depth)
 {
     if (field->type != WIRE_BYTES)
         return DR_OK;
@@ -34,10 +35,12 @@ static dr_code scan_field(struct scan *scan, const ProtobufCMessageDescriptor *t
     return DR_OK;
 }
 
-static dr_code scan_message(struct scan *scan, const ProtobufCMessageDescriptor *type, struct slice bytes, unsigned depth)
+static dr_code scan_message(struct scan *scan, const ProtobufCMessageDescriptor *type, struct slice bytes,
+                            unsigned depth)
 {
     if (depth > WIRE_DEPTH_MAX)
-        return error_set(scan->error, DR_INVALID_ARGUMENT, WIRE_UNMARSHAL "nested deeper than %u", WIRE_DEPTH_MAX);
+        return error_set(scan->error, DR_INVALID_ARGUMENT, WIRE_UNMARSHAL "nested deeper than %u",
+                         WIRE_DEPTH_MAX);
     for (;;) {
         struct wire_field field;
         enum wire_read read = wire_read_field(&bytes, &field);
@@ -47,7 +50,8 @@ static dr_code scan_message(struct scan *scan, const ProtobufCMessageDescriptor 
             return error_set(scan->error, DR_INVALID_ARGUMENT, WIRE_UNMARSHAL "%s: %s", type->name,
                              read == WIRE_READ_CUT ? "the message is cut off" : "malformed field");
         if (++scan->n_fields > WIRE_FIELDS_MAX)
-            return error_set(scan->error, DR_INVALID_ARGUMENT, WIRE_UNMARSHAL "more than %u fields", WIRE_FIELDS_MAX);
+            return error_set(scan->error, DR_INVALID_ARGUMENT, WIRE_UNMARSHAL "more than %u fields",
+                             WIRE_FIELDS_MAX);
         dr_code code = scan_field(scan, type, &field, depth);
         if (code != DR_OK)
             return code;
@@ -76,25 +80,28 @@ static void allocator_free(void *arg, void *data)
     (void)data;
 }
 
-dr_code wire_unpack(const struct ProtobufCMessageDescriptor *descriptor, struct slice bytes, struct arena *arena,
-                    struct ProtobufCMessage **ret_message, struct dr_error *error)
+dr_code wire_unpack(const struct ProtobufCMessageDescriptor *descriptor, struct slice bytes,
+                    struct arena *arena, struct ProtobufCMessage **ret_message, struct dr_error *error)
 {
     if (bytes.len > WIRE_MESSAGE_BYTES_MAX)
-        return error_set(error, DR_RESOURCE_EXHAUSTED, WIRE_UNMARSHAL "the message has %zu bytes, the limit is %u",
-                         bytes.len, WIRE_MESSAGE_BYTES_MAX);
+        return error_set(error, DR_RESOURCE_EXHAUSTED,
+                         WIRE_UNMARSHAL "the message has %zu bytes, the limit is %u", bytes.len,
+                         WIRE_MESSAGE_BYTES_MAX);
     struct scan scan = {.error = error};
     dr_code code = scan_message(&scan, descriptor, bytes, 1);
     if (code != DR_OK)
         return code;
 
     struct arena_allocator memory = {.arena = arena};
-    ProtobufCAllocator allocator = {.alloc = allocator_alloc, .free = allocator_free, .allocator_data = &memory};
+    ProtobufCAllocator allocator = {
+        .alloc = allocator_alloc, .free = allocator_free, .allocator_data = &memory};
     const uint8_t *data = bytes.data ? bytes.data : (const uint8_t *)"";
     ProtobufCMessage *message = protobuf_c_message_unpack(descriptor, &allocator, bytes.len, data);
     if (memory.is_exhausted)
         return wire_no_memory(error);
     if (!message)
-        return error_set(error, DR_INVALID_ARGUMENT, WIRE_UNMARSHAL "%s: a field has the wrong type", descriptor->name);
+        return error_set(error, DR_INVALID_ARGUMENT, WIRE_UNMARSHAL "%s: a field has the wrong type",
+                         descriptor->name);
     *ret_message = message;
     return DR_OK;
 }

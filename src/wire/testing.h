@@ -31,7 +31,10 @@ static inline void assert_slice_equal(struct slice a, struct slice b)
         assert_memory_equal(a.data, b.data, a.len);
 }
 
-static inline void assert_text(struct slice a, const char *text) { assert_slice_equal(a, slice_text(text)); }
+static inline void assert_text(struct slice a, const char *text)
+{
+    assert_slice_equal(a, slice_text(text));
+}
 
 static struct wire_call sample_calls[2] = {
     {.correlation_id = UINT64_MAX,
@@ -136,7 +139,8 @@ static inline void assert_result_equal(const struct wire_result *a, const struct
     assert_slice_equal(a->dispatch_id, b->dispatch_id);
 }
 
-static inline void assert_run_request_equal(const struct wire_run_request *a, const struct wire_run_request *b)
+static inline void assert_run_request_equal(const struct wire_run_request *a,
+                                            const struct wire_run_request *b)
 {
     assert_slice_equal(a->function, b->function);
     assert_int_equal(a->directive, b->directive);
@@ -155,7 +159,8 @@ static inline void assert_run_request_equal(const struct wire_run_request *a, co
     assert_int_equal(a->expiration_ns, b->expiration_ns);
 }
 
-static inline void assert_run_response_equal(const struct wire_run_response *a, const struct wire_run_response *b)
+static inline void assert_run_response_equal(const struct wire_run_response *a,
+                                             const struct wire_run_response *b)
 {
     assert_int_equal(a->status, b->status);
     assert_int_equal(a->outcome, b->outcome);
@@ -173,6 +178,5 @@ static inline void assert_run_response_equal(const struct wire_run_response *a, 
     assert_int_equal(a->poll.max_results, b->poll.max_results);
     assert_int_equal(a->poll.min_results, b->poll.min_results);
 }
-
 
 #endif

@@ -9,7 +9,8 @@ bool wire_duration_is_valid(struct wire_time duration)
 {
     bool is_near = duration.seconds >= -DURATION_SECONDS_MAX && duration.seconds <= DURATION_SECONDS_MAX;
     bool is_fraction = duration.nanos > -NS_PER_S && duration.nanos < NS_PER_S;
-    bool has_two_signs = (duration.seconds > 0 && duration.nanos < 0) || (duration.seconds < 0 && duration.nanos > 0);
+    bool has_two_signs =
+        (duration.seconds > 0 && duration.nanos < 0) || (duration.seconds < 0 && duration.nanos > 0);
     return is_near && is_fraction && !has_two_signs;
 }
 

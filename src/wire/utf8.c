@@ -1,6 +1,9 @@
 #include "wire/codec.h"
 
-static bool is_tail(uint8_t byte) { return (byte & 0xc0) == 0x80; }
+static bool is_tail(uint8_t byte)
+{
+    return (byte & 0xc0) == 0x80;
+}
 
 size_t wire_utf8_char_len(struct slice bytes)
 {

@@ -9,7 +9,8 @@ dr_code wire_write_fixed32_field(struct buf *buf, uint32_t number, uint32_t valu
 dr_code wire_write_fixed64_field(struct buf *buf, uint32_t number, uint64_t value);
 dr_code wire_write_bytes_field(struct buf *buf, uint32_t number, struct slice bytes);
 
-/* A sub-message in place: what is appended between begin and end becomes field `number`. `mark` is the caller's. */
+/* A sub-message in place: what is appended between begin and end becomes field `number`. `mark` is the
+ * caller's. */
 struct wire_mark {
     size_t start;
 };

@@ -1,6 +1,6 @@
-/* Wrong submissions of every kind we could think of. Each gets the right Connect code or a closed connection, leaves
- * nothing behind, and the server answers a good submission right after it. Reproduce one by hand with curl: the tables
- * hold what goes over the wire. */
+/* Wrong submissions of every kind we could think of. Each gets the right Connect code or a closed connection,
+ * leaves nothing behind, and the server answers a good submission right after it. Reproduce one by hand with
+ * curl: the tables hold what goes over the wire. */
 #include "server/api_testing.h"
 
 #define CALL(fields) "{\"calls\":[{\"endpoint\":\"http://t\",\"function\":\"f\"," fields "}]}"
@@ -37,7 +37,8 @@ static void assert_still_serving(const struct api_fixture *fixture)
 }
 
 /* `code` DR_OK stands for a submission that only looks wrong. */
-static void assert_answer(const struct api_fixture *fixture, size_t row, struct api_answer answer, int status, dr_code code)
+static void assert_answer(const struct api_fixture *fixture, size_t row, struct api_answer answer, int status,
+                          dr_code code)
 {
     struct dr_error error = {0};
     if (code != DR_OK)
@@ -70,36 +71,47 @@ static void refuses_wrong_methods_paths_and_headers(void **state)
         {"POST", "/dispatch.sdk.v1.FunctionService/Run", HEADERS_JSON, 404, DR_UNIMPLEMENTED, ""},
         {"POST", "/%64ispatch.sdk.v1.DispatchService/Dispatch", HEADERS_JSON, 404, DR_UNIMPLEMENTED, ""},
         {"POST", PATH_DISPATCH, "Content-Type: application/json\r\n", 401, DR_UNAUTHENTICATED, ""},
-        {"POST", PATH_DISPATCH, "Authorization: \r\nContent-Type: application/json\r\n", 401, DR_UNAUTHENTICATED, ""},
-        {"POST", PATH_DISPATCH, "Authorization: Bearer \r\nContent-Type: application/json\r\n", 401, DR_UNAUTHENTICATED, ""},
-        {"POST", PATH_DISPATCH, "Authorization: Bearer x\r\nContent-Type: application/json\r\n", 401, DR_UNAUTHENTICATED, ""},
-        {"POST", PATH_DISPATCH, "Authorization: Bearer " TEST_KEY " x\r\nContent-Type: application/json\r\n", 401,
+        {"POST", PATH_DISPATCH, "Authorization: \r\nContent-Type: application/json\r\n", 401,
          DR_UNAUTHENTICATED, ""},
-        {"POST", PATH_DISPATCH, AUTH, 415, DR_UNIMPLEMENTED, "Accept-Post: application/proto, application/json"},
+        {"POST", PATH_DISPATCH, "Authorization: Bearer \r\nContent-Type: application/json\r\n", 401,
+         DR_UNAUTHENTICATED, ""},
+        {"POST", PATH_DISPATCH, "Authorization: Bearer x\r\nContent-Type: application/json\r\n", 401,
+         DR_UNAUTHENTICATED, ""},
+        {"POST", PATH_DISPATCH, "Authorization: Bearer " TEST_KEY " x\r\nContent-Type: application/json\r\n",
+         401, DR_UNAUTHENTICATED, ""},
+        {"POST", PATH_DISPATCH, AUTH, 415, DR_UNIMPLEMENTED,
+         "Accept-Post: application/proto, application/json"},
         {"POST", PATH_DISPATCH, AUTH "Content-Type: \r\n", 415, DR_UNIMPLEMENTED, "Accept-Post"},
         {"POST", PATH_DISPATCH, AUTH "Content-Type: text/plain\r\n", 415, DR_UNIMPLEMENTED, "Accept-Post"},
-        {"POST", PATH_DISPATCH, AUTH "Content-Type: application/jsonx\r\n", 415, DR_UNIMPLEMENTED, "Accept-Post"},
-        {"POST", PATH_DISPATCH, AUTH "Content-Type: application/connect+proto\r\n", 415, DR_UNIMPLEMENTED, "Accept-Post"},
-        {"POST", PATH_DISPATCH, AUTH "Content-Type: application/grpc\r\n", 415, DR_UNIMPLEMENTED, "Accept-Post"},
-        {"POST", PATH_DISPATCH, AUTH "Content-Type: application/x-www-form-urlencoded\r\n", 415, DR_UNIMPLEMENTED, "Accept-Post"},
+        {"POST", PATH_DISPATCH, AUTH "Content-Type: application/jsonx\r\n", 415, DR_UNIMPLEMENTED,
+         "Accept-Post"},
+        {"POST", PATH_DISPATCH, AUTH "Content-Type: application/connect+proto\r\n", 415, DR_UNIMPLEMENTED,
+         "Accept-Post"},
+        {"POST", PATH_DISPATCH, AUTH "Content-Type: application/grpc\r\n", 415, DR_UNIMPLEMENTED,
+         "Accept-Post"},
+        {"POST", PATH_DISPATCH, AUTH "Content-Type: application/x-www-form-urlencoded\r\n", 415,
+         DR_UNIMPLEMENTED, "Accept-Post"},
         {"POST", PATH_LIST, HEADERS_PROTO, 415, DR_UNIMPLEMENTED, "Accept-Post: application/json"},
         {"POST", PATH_DISPATCH, HEADERS_JSON "Connect-Timeout-Ms: \r\n", 400, DR_INVALID_ARGUMENT, ""},
         {"POST", PATH_DISPATCH, HEADERS_JSON "Connect-Timeout-Ms: -1\r\n", 400, DR_INVALID_ARGUMENT, ""},
         {"POST", PATH_DISPATCH, HEADERS_JSON "Connect-Timeout-Ms: 5s\r\n", 400, DR_INVALID_ARGUMENT, ""},
         {"POST", PATH_DISPATCH, HEADERS_JSON "Connect-Timeout-Ms: 0x10\r\n", 400, DR_INVALID_ARGUMENT, ""},
-        {"POST", PATH_DISPATCH, HEADERS_JSON "Connect-Timeout-Ms: 12345678901\r\n", 400, DR_INVALID_ARGUMENT, ""},
+        {"POST", PATH_DISPATCH, HEADERS_JSON "Connect-Timeout-Ms: 12345678901\r\n", 400, DR_INVALID_ARGUMENT,
+         ""},
         {"POST", PATH_DISPATCH, HEADERS_JSON "Content-Encoding: gzip\r\n", 501, DR_UNIMPLEMENTED, ""},
         {"POST", PATH_DISPATCH, HEADERS_JSON "Content-Encoding: br\r\n", 501, DR_UNIMPLEMENTED, ""},
-        {"POST", PATH_DISPATCH, HEADERS_JSON "Content-Encoding: identity, gzip\r\n", 501, DR_UNIMPLEMENTED, ""},
+        {"POST", PATH_DISPATCH, HEADERS_JSON "Content-Encoding: identity, gzip\r\n", 501, DR_UNIMPLEMENTED,
+         ""},
         {"POST", PATH_DISPATCH, AUTH "Content-Type: application/json\r\nConnect-Protocol-Version: 2\r\n", 400,
          DR_INVALID_ARGUMENT, ""},
         {"POST", PATH_DISPATCH, AUTH "Content-Type: application/json\r\nConnect-Protocol-Version: \r\n", 400,
          DR_INVALID_ARGUMENT, ""},
-        {"POST", PATH_DISPATCH, AUTH "Content-Type: application/json\r\nConnect-Protocol-Version: 1.0\r\n", 400,
-         DR_INVALID_ARGUMENT, ""},
+        {"POST", PATH_DISPATCH, AUTH "Content-Type: application/json\r\nConnect-Protocol-Version: 1.0\r\n",
+         400, DR_INVALID_ARGUMENT, ""},
     };
     for (size_t i = 0; i < sizeof(rows) / sizeof(rows[0]); i++) {
-        struct api_answer answer = api_ask(*state, rows[i].method, rows[i].path, rows[i].headers, ONE_CALL_JSON);
+        struct api_answer answer =
+            api_ask(*state, rows[i].method, rows[i].path, rows[i].headers, ONE_CALL_JSON);
         if (!strstr(answer.head, rows[i].header))
             fail_msg("row %zu: no %s in %s", i, rows[i].header, answer.head);
         assert_answer(*state, i, answer, rows[i].status, rows[i].code);
@@ -183,7 +195,8 @@ static void refuses_wrong_json(void **state)
         CALL("\"input\":{\"@type\":\"x/Y\",\"value\":{}}"),
     };
     for (size_t i = 0; i < sizeof(rows) / sizeof(rows[0]); i++)
-        assert_answer(*state, i, api_ask(*state, "POST", PATH_DISPATCH, HEADERS_JSON, rows[i]), 400, DR_INVALID_ARGUMENT);
+        assert_answer(*state, i, api_ask(*state, "POST", PATH_DISPATCH, HEADERS_JSON, rows[i]), 400,
+                      DR_INVALID_ARGUMENT);
 }
 
 static struct slice repeat(struct buf *buf, const char *before, const char *unit, size_t n, const char *after)
@@ -213,8 +226,10 @@ static void refuses_bombs_of_json(void **state)
         {"", "{\"a\":", 100000, "1", 400, DR_INVALID_ARGUMENT},
         {"{\"a\":[0", ",[]", 1100000, "]}", 400, DR_INVALID_ARGUMENT},
         {"{\"calls\":[{}", ",{}", 10000, "]}", 400, DR_INVALID_ARGUMENT},
-        {"{\"calls\":[{\"endpoint\":\"http://t\",\"function\":\"", "f", 1025, "\"}]}", 400, DR_INVALID_ARGUMENT},
-        {"{\"calls\":[{\"function\":\"f\",\"endpoint\":\"http://", "t", 4096, "\"}]}", 400, DR_INVALID_ARGUMENT},
+        {"{\"calls\":[{\"endpoint\":\"http://t\",\"function\":\"", "f", 1025, "\"}]}", 400,
+         DR_INVALID_ARGUMENT},
+        {"{\"calls\":[{\"function\":\"f\",\"endpoint\":\"http://", "t", 4096, "\"}]}", 400,
+         DR_INVALID_ARGUMENT},
         {"{\"a\":\"", "x", 16000000, "\"}", 413, DR_RESOURCE_EXHAUSTED},
     };
     for (size_t i = 0; i < sizeof(rows) / sizeof(rows[0]); i++) {
@@ -229,10 +244,15 @@ static void refuses_a_whole_submit_for_one_wrong_call_at_its_end(void **state)
 {
     struct buf buf;
     buf_init(&buf, 1000000);
-    struct slice body = repeat(&buf, "{\"calls\":[", "{\"endpoint\":\"http://t\",\"function\":\"f\"},", 5000, "{}]}");
-    assert_answer(*state, 0, api_ask_bytes(*state, "POST", PATH_DISPATCH, HEADERS_JSON, body), 400, DR_INVALID_ARGUMENT);
+    struct slice body =
+        repeat(&buf, "{\"calls\":[", "{\"endpoint\":\"http://t\",\"function\":\"f\"},", 5000, "{}]}");
+    assert_answer(*state, 0, api_ask_bytes(*state, "POST", PATH_DISPATCH, HEADERS_JSON, body), 400,
+                  DR_INVALID_ARGUMENT);
     assert_nothing_was_recorded(*state);
-    body = repeat(&buf, "", "\x0a\x0d\x12\x08http://t\x1a\x01" "f", 10001, "");
+    body = repeat(&buf, "",
+                  "\x0a\x0d\x12\x08http://t\x1a\x01"
+                  "f",
+                  10001, "");
     struct api_answer answer = api_ask_bytes(*state, "POST", PATH_DISPATCH, HEADERS_PROTO, body);
     assert_string_equal(api_answer_error(answer).message, "10001 calls in one request, the limit is 10000");
     assert_answer(*state, 1, answer, 400, DR_INVALID_ARGUMENT);
@@ -241,9 +261,14 @@ static void refuses_a_whole_submit_for_one_wrong_call_at_its_end(void **state)
 
 /* ---- Protobuf ---- */
 
-#define ROW(literal) {(const uint8_t *)(literal), sizeof(literal) - 1}
+#define ROW(literal)                                                                                         \
+    {                                                                                                        \
+        (const uint8_t *)(literal), sizeof(literal) - 1                                                      \
+    }
 /* endpoint "http://t", function "f", then `rest` of `n` bytes */
-#define PROTO_CALL(length, rest) ROW("\x0a" length "\x12\x08http://t\x1a\x01" "f" rest)
+#define PROTO_CALL(length, rest)                                                                             \
+    ROW("\x0a" length "\x12\x08http://t\x1a\x01"                                                             \
+        "f" rest)
 
 static void refuses_wrong_protobuf(void **state)
 {
@@ -254,25 +279,28 @@ static void refuses_wrong_protobuf(void **state)
         ROW("\x0a\xff\xff\xff\xff\xff\xff\xff\xff\xff\x01"),
         ROW("\xff\xff\xff\xff\xff\xff\xff\xff\xff\xff\xff"),
         ROW("\x00\x00"),
-        ROW("\x08\x01"),                      /* calls as a number */
-        ROW("\x0b\x0c"),                      /* a group */
-        ROW("\x0e\x00"),                      /* wire type 6 */
-        ROW("{\"calls\":[]}"),                /* JSON under the wrong type */
-        ROW("\x00\x00\x00\x00\x05\x0a\x03\x1a\x01" "f"), /* a gRPC frame */
+        ROW("\x08\x01"), /* calls as a number */
+        ROW("\x0b\x0c"), /* a group */
+        ROW("\x0e\x00"), /* wire type 6 */
+        ROW("{\"calls\":[]}"), /* JSON under the wrong type */
+        ROW("\x00\x00\x00\x00\x05\x0a\x03\x1a\x01"
+            "f"), /* a gRPC frame */
         ROW("\x1f\x8b\x08\x00\x00\x00\x00\x00"), /* gzip */
-        ROW("\x0a\x00"),                      /* an empty call */
-        ROW("\x0a\x03\x1a\x01" "f"),          /* no endpoint */
-        ROW("\x0a\x0a\x12\x08http://t"),      /* no function */
-        ROW("\x0a\x02\x18\x01"),              /* function as a number */
-        ROW("\x0a\x0d\x12\x08http://t\x1a\x01\xff"),  /* not UTF-8 */
-        ROW("\x0a\x0d\x12\x08http://\x00\x1a\x01" "f"),
-        PROTO_CALL("\x11", "\x22\x02zz"),     /* input is no Any */
+        ROW("\x0a\x00"), /* an empty call */
+        ROW("\x0a\x03\x1a\x01"
+            "f"), /* no endpoint */
+        ROW("\x0a\x0a\x12\x08http://t"), /* no function */
+        ROW("\x0a\x02\x18\x01"), /* function as a number */
+        ROW("\x0a\x0d\x12\x08http://t\x1a\x01\xff"), /* not UTF-8 */
+        ROW("\x0a\x0d\x12\x08http://\x00\x1a\x01"
+            "f"),
+        PROTO_CALL("\x11", "\x22\x02zz"), /* input is no Any */
         PROTO_CALL("\x11", "\x22\x02\x08\x01"),
         PROTO_CALL("\x12", "\x22\x03\x0a\x01\xff"),
         PROTO_CALL("\x1a", "\x2a\x0b\x08\xff\xff\xff\xff\xff\xff\xff\xff\xff\x01"), /* expiration -1 s */
         PROTO_CALL("\x15", "\x2a\x06\x10\x80\x94\xeb\xdc\x03"), /* 1e9 ns */
-        PROTO_CALL("\x10", "\x2a\x01\x08"),   /* a duration that is cut */
-        PROTO_CALL("\x10", "\x32\x01\xff"),   /* version is not UTF-8 */
+        PROTO_CALL("\x10", "\x2a\x01\x08"), /* a duration that is cut */
+        PROTO_CALL("\x10", "\x32\x01\xff"), /* version is not UTF-8 */
     };
     for (size_t i = 0; i < sizeof(rows) / sizeof(rows[0]); i++)
         assert_answer(*state, i, api_ask_bytes(*state, "POST", PATH_DISPATCH, HEADERS_PROTO, rows[i]), 400,
@@ -284,16 +312,20 @@ static void refuses_bombs_of_protobuf(void **state)
     struct buf buf;
     buf_init(&buf, 20000000);
     struct slice body = repeat(&buf, "", "\x0a\x01x", 5000000, ""); /* the calls are cut off inside */
-    assert_answer(*state, 0, api_ask_bytes(*state, "POST", PATH_DISPATCH, HEADERS_PROTO, body), 400, DR_INVALID_ARGUMENT);
+    assert_answer(*state, 0, api_ask_bytes(*state, "POST", PATH_DISPATCH, HEADERS_PROTO, body), 400,
+                  DR_INVALID_ARGUMENT);
     body = repeat(&buf, "", "\xa2\x06\x01x", 3900000, ""); /* unknown fields */
-    assert_answer(*state, 1, api_ask_bytes(*state, "POST", PATH_DISPATCH, HEADERS_PROTO, body), 400, DR_INVALID_ARGUMENT);
+    assert_answer(*state, 1, api_ask_bytes(*state, "POST", PATH_DISPATCH, HEADERS_PROTO, body), 400,
+                  DR_INVALID_ARGUMENT);
     body = repeat(&buf, "", "x", 16000001, "");
-    assert_answer(*state, 2, api_ask_bytes(*state, "POST", PATH_DISPATCH, HEADERS_PROTO, body), 413, DR_RESOURCE_EXHAUSTED);
+    assert_answer(*state, 2, api_ask_bytes(*state, "POST", PATH_DISPATCH, HEADERS_PROTO, body), 413,
+                  DR_RESOURCE_EXHAUSTED);
     buf_deinit(&buf);
 }
 
 /* One call with every field: correlation id, endpoint, function, input, expiration, version. */
-static const char whole_call[] = "\x0a\x48\x08\x07\x12\x08http://t\x1a\x01" "f\x22\x33\x0a\x2dtype.googleapis.com/"
+static const char whole_call[] = "\x0a\x48\x08\x07\x12\x08http://t\x1a\x01"
+                                 "f\x22\x33\x0a\x2dtype.googleapis.com/"
                                  "google.protobuf.BoolValue\x12\x02\x08\x01\x2a\x02\x08\x05";
 
 static void refuses_a_message_cut_at_any_byte(void **state)
@@ -337,12 +369,15 @@ static void survives_broken_http(void **state)
         "POST " PATH_DISPATCH " HTTP/1.1\r\nHost h\r\n\r\n",
         "POST " PATH_DISPATCH " HTTP/1.1\r\nContent-Length: -1\r\n\r\n",
         "POST " PATH_DISPATCH " HTTP/1.1\r\nContent-Length: x\r\n\r\n",
-        "POST " PATH_DISPATCH " HTTP/1.1\r\n" HEADERS_JSON "Content-Length: 5\r\nContent-Length: 6\r\n\r\n{}   ",
+        "POST " PATH_DISPATCH " HTTP/1.1\r\n" HEADERS_JSON
+        "Content-Length: 5\r\nContent-Length: 6\r\n\r\n{}   ",
         "POST " PATH_DISPATCH " HTTP/1.1\r\n" HEADERS_JSON "Content-Length: 99999999999999999999\r\n\r\n{}",
         "POST " PATH_DISPATCH " HTTP/1.1\r\n" HEADERS_JSON "Content-Length: 16000001\r\n\r\n{}",
-        "POST " PATH_DISPATCH " HTTP/1.1\r\n" HEADERS_JSON "Content-Length: 50\r\n\r\n{}", /* the rest never comes */
+        "POST " PATH_DISPATCH " HTTP/1.1\r\n" HEADERS_JSON
+        "Content-Length: 50\r\n\r\n{}", /* the rest never comes */
         "POST " PATH_DISPATCH " HTTP/1.1\r\n" HEADERS_JSON "Transfer-Encoding: chunked\r\n\r\nzz\r\n",
-        "POST " PATH_DISPATCH " HTTP/1.1\r\n" HEADERS_JSON "Transfer-Encoding: chunked\r\nContent-Length: 2\r\n\r\n{}",
+        "POST " PATH_DISPATCH " HTTP/1.1\r\n" HEADERS_JSON
+        "Transfer-Encoding: chunked\r\nContent-Length: 2\r\n\r\n{}",
         "POST " PATH_DISPATCH " HTTP/1.1\r\n" HEADERS_JSON "Transfer-Encoding: gzip\r\n\r\n{}",
         "GET / HTTP/0.9\r\n\r\n",
         "PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n",
@@ -363,8 +398,9 @@ static void survives_broken_http(void **state)
 
 static void survives_a_client_that_leaves_in_the_middle(void **state)
 {
-    static const char request[] = "POST " PATH_DISPATCH " HTTP/1.1\r\nHost: h\r\n" HEADERS_JSON "Content-Length: 48\r\n\r\n"
-                                  "{\"calls\":[{\"endpoint\":\"http://t\",\"function\":\"f\"";
+    static const char request[] =
+        "POST " PATH_DISPATCH " HTTP/1.1\r\nHost: h\r\n" HEADERS_JSON "Content-Length: 48\r\n\r\n"
+        "{\"calls\":[{\"endpoint\":\"http://t\",\"function\":\"f\"";
     for (size_t len = 0; len < sizeof(request); len += 7) {
         int fd = api_connect(*state);
         api_send(fd, slice_of(request, len));
@@ -384,7 +420,10 @@ static void refuses_wrong_questions(void **state)
     } rows[] = {
         {PATH_WAIT, HEADERS_PROTO, "", 400, DR_INVALID_ARGUMENT},
         {PATH_WAIT, AUTH, " \r\n", 400, DR_INVALID_ARGUMENT},
-        {PATH_WAIT, AUTH, "\x0a\x01" "f", 404, DR_NOT_FOUND},
+        {PATH_WAIT, AUTH,
+         "\x0a\x01"
+         "f",
+         404, DR_NOT_FOUND},
         {PATH_WAIT, AUTH, "0123456789abcdef0123456789abcdeg", 404, DR_NOT_FOUND},
         {PATH_WAIT, AUTH, "0123456789abcdef0123456789abcdef0", 404, DR_NOT_FOUND},
         {PATH_WAIT, HEADERS_JSON, "0123456789abcdef0123456789abcdef", 400, DR_INVALID_ARGUMENT},
@@ -413,8 +452,8 @@ static void refuses_wrong_questions(void **state)
         {PATH_LIST, HEADERS_JSON, "{\"rootDispatchId\":\"root\"}", 400, DR_INVALID_ARGUMENT},
     };
     for (size_t i = 0; i < sizeof(rows) / sizeof(rows[0]); i++)
-        assert_answer(*state, i, api_ask(*state, "POST", rows[i].path, rows[i].headers, rows[i].body), rows[i].status,
-                      rows[i].code);
+        assert_answer(*state, i, api_ask(*state, "POST", rows[i].path, rows[i].headers, rows[i].body),
+                      rows[i].status, rows[i].code);
 }
 
 static int tear_down_empty(void **state)
