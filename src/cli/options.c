@@ -234,7 +234,8 @@ void options_help(const struct option *options, FILE *out)
     for (; options->name; options++) {
         char name[ENVIRONMENT_NAME_SIZE];
         const char *variable = environment_name(options, name);
-        int width = fprintf(out, "  --%s%s%s", options->name, options->value ? " " : "", options->value ? options->value : "");
+        const char *value = options->value ? options->value : "";
+        int width = fprintf(out, "  --%s%s%s", options->name, *value ? " " : "", value);
         if (width >= HELP_COLUMN) {
             fprintf(out, "\n");
             width = 0;

@@ -1,4 +1,5 @@
-/* Options of a command: one table makes the flags, the environment variables and the text of --help, so the three agree.
+/* Options of a command: one table makes the flags, the environment variables and the text of --help, so the three
+ * agree.
  *
  *     static const struct option options[] = {
  *         {.name = "listen", .value = "ADDRESS", .type = OPTION_TEXT, .offset = offsetof(struct serve, listen),

@@ -43,7 +43,7 @@ struct driver_config {
     uint32_t submits_max;          /* [DRIVER_SUBMITS_MAX] */
     size_t submit_bytes_max;       /* [DRIVER_SUBMIT_BYTES_MAX] */
     uint32_t reads_max;            /* [DRIVER_READS_MAX] */
-    int64_t drain_timeout_ns;      /* [DRIVER_DRAIN_TIMEOUT_NS] real time; < 0 = none: running attempts are called off */
+    int64_t drain_timeout_ns;      /* [DRIVER_DRAIN_TIMEOUT_NS] real time; < 0 = attempts are called off at once */
     /* Something an operator should know (the disk is full, commits are tried again). Any thread; may be NULL. */
     void (*on_trouble)(void *arg, dr_code code, const char *message);
     void *trouble_arg;
@@ -134,8 +134,8 @@ int64_t driver_now_ns(struct driver *driver);
  * waiter call `end` (in its callback, on the engine thread), not the woken thread: the clock could jump in between. */
 void driver_virtual_wait_begin(struct driver *driver);
 void driver_virtual_wait_end(struct driver *driver);
-/* By hand, deadline by deadline, blocking until the clock is there. with_runs: before each move wait until no attempt is
- * in flight, for runs that end by themselves; without: move while they run, to let one time out. */
+/* By hand, deadline by deadline, blocking until the clock is there. with_runs: before each move wait until no attempt
+ * is in flight, for runs that end by themselves; without: move while they run, to let one time out. */
 void driver_advance(struct driver *driver, int64_t duration_ns, bool with_runs);
 
 #endif

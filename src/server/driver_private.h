@@ -1,8 +1,8 @@
 /* The driver's insides, shared by src/server/driver*.c only.
  *
- * Files: driver.c (create, start, stop) · driver_loop.c (the engine thread: inbox, steps, effects, drain) ·
- * driver_clock.c (real and virtual time) · driver_run.c (attempts) · driver_store.c (batches and reads) ·
- * driver_request.c (submit, wait, cancel) · driver_show.c (get, list, counts)
+ * Files: driver.c (create, start, stop) - driver_loop.c (the engine thread: inbox, steps, effects, drain) -
+ * driver_clock.c (real and virtual time) - driver_run.c (attempts) - driver_store.c (batches and reads) -
+ * driver_request.c (submit, wait, cancel) - driver_show.c (get, list, counts)
  *
  * Everything that reaches the engine thread is a driver_event in the inbox: whoever has something to say embeds one in
  * its own object, posts it, and its function is called once on the engine thread. */

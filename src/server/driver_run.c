@@ -116,7 +116,8 @@ void driver_attempt_start(struct driver *driver, const struct engine_effect *eff
     if (wire_run_request_encode(&effect->start.request, &request, &error) != DR_OK) {
         buf_deinit(&request);
         transport_result_fail(&attempt->result, DR_STATUS_PERMANENT_ERROR, endpoint,
-                              "the request cannot be encoded within %u bytes: %s", WIRE_MESSAGE_BYTES_MAX, error.message);
+                              "the request cannot be encoded within %u bytes: %s", WIRE_MESSAGE_BYTES_MAX,
+                              error.message);
         driver_post(driver, &attempt->event);
         return;
     }

@@ -38,7 +38,8 @@ static void explain(struct driver *driver, const struct call_record *record, str
     engine_why_format(&why, ret_call->why, sizeof ret_call->why);
 }
 
-static void answer_show(struct driver *driver, struct show_request *request, const struct call_record *records, size_t n)
+static void answer_show(struct driver *driver, struct show_request *request, const struct call_record *records,
+                        size_t n)
 {
     struct driver_call *calls = NULL;
     if (request->code == DR_OK && n > 0) {

@@ -1,5 +1,5 @@
-/* What the driver asks of the store: batches in order (D2), and reads that see every batch before them (D4), both by the
- * store's queue. Results come back through the inbox. */
+/* What the driver asks of the store: batches in order (D2), and reads that see every batch before them (D4), both by
+ * the store's queue. Results come back through the inbox. */
 #include "server/driver_private.h"
 
 #include <stdio.h>
@@ -129,8 +129,8 @@ static void report(struct driver *driver, dr_code code, const char *message)
         driver->config.on_trouble(driver->config.trouble_arg, code, message);
 }
 
-/* On the queue's thread. The engine needs its answer, so a read is tried until it works; commits wait meanwhile, which a
- * disk that cannot be read would make them do anyway. */
+/* On the queue's thread. The engine needs its answer, so a read is tried until it works; commits wait meanwhile, which
+ * a disk that cannot be read would make them do anyway. */
 static void read_until_it_works(struct store *store, void *arg)
 {
     struct engine_read *read = arg;

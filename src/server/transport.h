@@ -3,8 +3,8 @@
  * transport_local.h (test mode: a function in this process).
  *
  * Threads: start and abort are called by one thread at a time (the driver's engine thread) and never block. on_done is
- * called exactly once per run, on any thread, maybe from inside start (the endpoint is no URL), never from inside abort;
- * it must not block.
+ * called exactly once per run, on any thread, maybe from inside start (the endpoint is no URL), never from inside
+ * abort; it must not block.
  *
  * A run is the caller's memory from transport_start until on_done has returned *and* the caller will not abort it any
  * more: abort on a run that has its result already is harmless. */
@@ -42,7 +42,7 @@ struct transport_run {
     struct id id;
     uint32_t attempt;
     struct slice endpoint;      /* borrowed until on_done */
-    int64_t timeout_ns;         /* real time, for transports with sockets; the driver keeps it on its own clock as well */
+    int64_t timeout_ns;         /* real time, for transports with sockets; the driver's clock has it too */
     transport_done_fn *on_done;
     void *arg;
     /* the transport's */

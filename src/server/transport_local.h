@@ -1,7 +1,8 @@
 /* Runs in this process: test mode. An endpoint is a text that a function stands behind; runs of all endpoints share a
  * pool of threads, so a run may block. Requests and responses are the same bytes as over HTTP.
  *
- * Threads: add and remove may be called from any thread; a handler is called on a thread of the pool, several at a time. */
+ * Threads: add and remove may be called from any thread; a handler is called on threads of the pool, several at a
+ * time. */
 #ifndef SERVER_TRANSPORT_LOCAL_H
 #define SERVER_TRANSPORT_LOCAL_H
 

@@ -1,0 +1,5 @@
+#!/bin/sh
+# Runs every benchmark of the build folder given. Targets and peers: docs/design, "Speed".
+set -e
+build=${1:-build}
+"$build/bin/server_cost"

@@ -1,0 +1,177 @@
+/* `dispatch serve`: from options to a running server, and its end by signals. */
+#include "cli/serve.h"
+
+#include "base/check.h"
+#include "base/error.h"
+#include "base/random.h"
+#include "server/server.h"
+#include <ctype.h>
+#include <pthread.h>
+#include <signal.h>
+#include <stdlib.h>
+#include <string.h>
+#include <unistd.h>
+
+#define API_KEY_LENGTH 32
+#define HOST_SIZE 256
+
+struct address {
+    char host[HOST_SIZE];
+    uint16_t port;
+};
+
+/* "127.0.0.1:7117", "[::1]:7117", ":7117" (every address). */
+static dr_code parse_address(const char *text, struct address *ret_address, struct dr_error *error)
+{
+    const char *colon = strrchr(text, ':');
+    const char *digits = colon ? colon + 1 : "";
+    size_t host_len = colon ? (size_t)(colon - text) : 0;
+    bool has_brackets = host_len >= 2 && text[0] == '[' && text[host_len - 1] == ']';
+    bool is_ambiguous = !has_brackets && memchr(text, ':', host_len);
+    unsigned long port = strtoul(digits, NULL, 10);
+    bool is_port = *digits && strspn(digits, "0123456789") == strlen(digits) && strlen(digits) <= 5 && port <= 65535;
+    if (!is_port || is_ambiguous || host_len >= HOST_SIZE)
+        return error_set(error, DR_INVALID_ARGUMENT,
+                         "--listen: \"%.200s\" is not ADDRESS:PORT such as 127.0.0.1:7117 or [::1]:7117", text);
+    if (has_brackets)
+        snprintf(ret_address->host, HOST_SIZE, "%.*s", (int)host_len - 2, text + 1);
+    else if (host_len > 0)
+        snprintf(ret_address->host, HOST_SIZE, "%.*s", (int)host_len, text);
+    else
+        snprintf(ret_address->host, HOST_SIZE, "0.0.0.0");
+    ret_address->port = (uint16_t)port;
+    return DR_OK;
+}
+
+static void make_api_key(char key[API_KEY_LENGTH + 1])
+{
+    static const char letters[] = "0123456789abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ";
+    for (size_t i = 0; i < API_KEY_LENGTH;) {
+        uint8_t byte;
+        CHECK(random_system_bytes(&byte, 1) == DR_OK);
+        if (byte < 4 * (sizeof letters - 1)) /* the rest would favour some letters */
+            key[i++] = letters[byte % (sizeof letters - 1)];
+    }
+    key[API_KEY_LENGTH] = '\0';
+}
+
+static void on_trouble(void *arg, dr_code code, const char *message)
+{
+    (void)arg;
+    if (code)
+        log_write(LOG_ERROR, "the store fails; commits are tried again", "code", dr_code_name(code), "cause", message,
+                  NULL);
+    else
+        log_write(LOG_INFO, "the store works again", NULL);
+}
+
+static dr_code open_store(const struct serve_options *options, struct store **ret_store, struct dr_error *error)
+{
+    if (options->is_memory)
+        return store_memory_open(ret_store, error);
+    struct store_sqlite_options sqlite = {.path = options->db};
+    return store_sqlite_open(&sqlite, ret_store, error);
+}
+
+static struct driver_config driver_config_of(const struct serve_options *options)
+{
+    return (struct driver_config){
+        .engine = {.default_expiration_ns = options->default_expiration_ns,
+                   .max_expiration_ns = options->max_expiration_ns,
+                   .run_timeout_ns = options->run_timeout_ns,
+                   .retention_ns = options->retention_ns,
+                   .in_flight_max = options->in_flight_max,
+                   .group_cap = options->group_cap},
+        .clock = (enum driver_clock)options->clock,
+        .drain_timeout_ns = options->drain_timeout_ns > 0 ? options->drain_timeout_ns : -1,
+        .on_trouble = on_trouble,
+    };
+}
+
+static dr_code create_server(const struct serve_options *options, const struct address *address, const char *made_key,
+                             struct server **ret_server, struct dr_error *error)
+{
+    const char *const made_keys[] = {made_key};
+    bool has_keys = options->api_keys.n > 0;
+    struct server_config config = {.driver = driver_config_of(options), .host = address->host, .port = address->port,
+                                   .api_keys = has_keys ? options->api_keys.items : made_keys,
+                                   .n_api_keys = has_keys ? options->api_keys.n : 1};
+    dr_code code = open_store(options, &config.driver.store, error);
+    return code ? code : server_create(&config, ret_server, error);
+}
+
+static void say_ready(const struct serve_options *options, const char *url, const char *made_key)
+{
+    if (options->api_keys.n == 0)
+        fprintf(stderr, "export DISPATCH_API_KEY=%s\nexport DISPATCH_API_URL=%s\n", made_key, url);
+    log_write(LOG_INFO, "ready", "url", url, "store", options->is_memory ? "memory" : options->db, NULL);
+    printf("listening on %s\n", url);
+    (void)fflush(stdout);
+}
+
+/* ---- signals ----------------------------------------------------------------------------------------------------- */
+
+/* They are taken by sigwait in one thread; all threads are started with them blocked. */
+static sigset_t block_signals(void)
+{
+    sigset_t signals;
+    sigemptyset(&signals);
+    sigaddset(&signals, SIGTERM);
+    sigaddset(&signals, SIGINT);
+    pthread_sigmask(SIG_BLOCK, &signals, NULL);
+    (void)signal(SIGPIPE, SIG_IGN);
+    return signals;
+}
+
+static void *exit_on_second_signal(void *arg)
+{
+    const sigset_t *signals = arg;
+    int number;
+    (void)sigwait(signals, &number);
+    log_write(LOG_WARN, "second signal: ends at once", NULL);
+    _exit(EXIT_CODE_FAILED); /* as safe as any crash */
+}
+
+static void serve_until_signal(struct server *server, sigset_t *signals)
+{
+    int number;
+    pthread_t watcher;
+    (void)sigwait(signals, &number);
+    log_write(LOG_INFO, "stopping", "signal", strsignal(number), NULL);
+    bool has_watcher = pthread_create(&watcher, NULL, exit_on_second_signal, signals) == 0;
+    server_stop(server);
+    if (has_watcher) {
+        (void)pthread_cancel(watcher);
+        (void)pthread_join(watcher, NULL);
+    }
+    log_write(LOG_INFO, "stopped", NULL);
+}
+
+int serve_run(const struct serve_options *options)
+{
+    struct address address;
+    struct dr_error error = {0};
+    if (parse_address(options->listen, &address, &error)) {
+        (void)command_fail(&serve_command, error.message);
+        return EXIT_CODE_USAGE;
+    }
+    log_init((enum log_level)options->log_level, options->log_format == 1);
+    sigset_t signals = block_signals();
+    char made_key[API_KEY_LENGTH + 1];
+    make_api_key(made_key);
+
+    struct server *server = NULL;
+    dr_code code = create_server(options, &address, made_key, &server, &error);
+    if (!code)
+        code = server_start(server, &error);
+    if (!code) {
+        char url[HOST_SIZE + 32];
+        bool is_ipv6 = strchr(address.host, ':') != NULL;
+        snprintf(url, sizeof url, "http://%s%s%s:%u", is_ipv6 ? "[" : "", address.host, is_ipv6 ? "]" : "",
+                 server_port(server));
+        say_ready(options, url, made_key);
+        serve_until_signal(server, &signals);
+    }
+    server_destroy(server);
+    return code ? command_fail(&serve_command, error.message) : EXIT_CODE_OK;
+}

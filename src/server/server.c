@@ -1,0 +1,103 @@
+#include "server/server.h"
+
+#include "base/error.h"
+#include "base/mem.h"
+#include "http/http_server.h"
+#include "server/api.h"
+#include "server/transport_http.h"
+#include <string.h>
+
+/* For answers that are on their way when the driver has given the last one. */
+#define FLUSH_TIMEOUT_NS (5 * NS_PER_S)
+
+struct server {
+    struct transport *transport; /* NULL when it is the caller's */
+    struct driver *driver;
+    struct api *api;
+    struct http_server *http;
+};
+
+static dr_code create_driver(struct server *server, const struct server_config *config, struct dr_error *error)
+{
+    struct driver_config driver = config->driver;
+    dr_code code = DR_OK;
+    if (!driver.transport) {
+        struct transport_http_config transport = {.runs_max = driver.engine.in_flight_max};
+        code = transport_http_create(&transport, &server->transport, error);
+        driver.transport = server->transport;
+    }
+    if (code) {
+        store_close(driver.store);
+        return code;
+    }
+    return driver_create(&driver, &server->driver, error);
+}
+
+static dr_code create_api(struct server *server, const struct server_config *config, struct dr_error *error)
+{
+    struct api_key keys[SERVER_API_KEYS_MAX] = {0};
+    if (config->n_api_keys > SERVER_API_KEYS_MAX)
+        return error_set(error, DR_INVALID_ARGUMENT, "more than %u API keys", SERVER_API_KEYS_MAX);
+    for (size_t i = 0; i < config->n_api_keys; i++) {
+        api_key_hash(config->api_keys[i], keys[i].hash);
+        keys[i].project = API_PROJECT_DEFAULT;
+    }
+    struct api_config api = {.driver = server->driver, .keys = keys, .n_keys = config->n_api_keys,
+                             .waiters_max = config->driver.engine.waiters_max};
+    return api_create(&api, &server->api, error);
+}
+
+dr_code server_create(const struct server_config *config, struct server **ret_server, struct dr_error *error)
+{
+    struct server *server = mem_must_zalloc(sizeof *server);
+    dr_code code = create_driver(server, config, error);
+    if (code)
+        goto cleanup;
+    code = create_api(server, config, error);
+    if (code)
+        goto cleanup;
+    struct http_server_config http = {.host = config->host, .port = config->port, .on_headers = api_on_headers,
+                                      .on_request = api_on_request, .arg = server->api};
+    code = http_server_create(&http, &server->http, error);
+    if (code)
+        goto cleanup;
+    *ret_server = server;
+    server = NULL;
+
+cleanup:
+    server_destroy(server);
+    return code;
+}
+
+dr_code server_start(struct server *server, struct dr_error *error)
+{
+    dr_code code = driver_start(server->driver, error);
+    return code ? code : http_server_start(server->http, error);
+}
+
+uint16_t server_port(const struct server *server) { return http_server_port(server->http); }
+
+struct driver *server_driver(struct server *server) { return server->driver; }
+
+void server_stop(struct server *server)
+{
+    /* The driver first: it answers every open request, and then the front has nothing to wait for but its sockets. */
+    if (server->driver)
+        driver_stop(server->driver);
+    if (server->http)
+        (void)http_server_stop(server->http, FLUSH_TIMEOUT_NS);
+}
+
+void server_hurry(struct server *server) { driver_stop_hurry(server->driver); }
+
+void server_destroy(struct server *server)
+{
+    if (!server)
+        return;
+    server_stop(server);
+    http_server_destroy(server->http);
+    api_destroy(server->api);
+    driver_destroy(server->driver);
+    transport_destroy(server->transport);
+    mem_free(server);
+}
