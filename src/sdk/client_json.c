@@ -52,7 +52,7 @@ static dr_value *value_of(const json_t *json)
 dr_code client_value_of_json(struct slice text, dr_value **ret_value, struct dr_error *error)
 {
     json_error_t detail;
-    json_t *json = json_loadb((const char *)text.data, text.len, JSON_DECODE_ANY, &detail);
+    json_t *json = json_loadb((const char *)text.data, text.len, JSON_DECODE_ANY | JSON_ALLOW_NUL, &detail);
     if (!json)
         return error_set(error, DR_INTERNAL, "the server's answer is not JSON: %s", detail.text);
     dr_value *value = value_of(json);

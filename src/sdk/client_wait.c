@@ -142,10 +142,17 @@ static dr_code ask_about(dr_client *client, const char *path, const char *id, st
 dr_code dr_client_get(dr_client *client, const char *id, dr_value **ret_call, struct dr_error *error)
 {
     struct buf reply;
+    dr_value *answer = NULL;
     buf_init(&reply, WIRE_MESSAGE_BYTES_MAX);
     dr_code code = ask_about(client, GET_PATH, id, &reply, error);
     if (!code)
-        code = client_value_of_json(buf_slice(&reply), ret_call, error);
+        code = client_value_of_json(buf_slice(&reply), &answer, error);
+    const dr_value *call = dr_value_get(answer, "call");
+    if (!code && dr_value_kind(call) != DR_KIND_MAP)
+        code = error_set(error, DR_INTERNAL, "the server's answer holds no call");
+    if (!code)
+        *ret_call = dr_value_ref(call);
+    dr_value_unref(answer);
     buf_deinit(&reply);
     return code;
 }
