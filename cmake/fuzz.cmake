@@ -1,4 +1,4 @@
-# dispatch_fuzz(NAME target DEPS target...): the fuzz target NAME.c of this folder. As an ordinary test it runs
+# dispatch_fuzz(NAME target DEPS target... [MUTATIONS n]): the fuzz target NAME.c of this folder. As an ordinary test it runs
 # corpus/NAME.txt and mutations of it; with DISPATCH_FUZZ (clang) there is also NAME_fuzzer for libFuzzer.
 
 option(DISPATCH_FUZZ "build the fuzzers (clang)" OFF)
@@ -7,9 +7,9 @@ if(DISPATCH_FUZZ)
 endif()
 
 function(dispatch_fuzz)
-    cmake_parse_arguments(PARSE_ARGV 0 arg "" "NAME" "DEPS")
+    cmake_parse_arguments(PARSE_ARGV 0 arg "" "NAME;MUTATIONS" "DEPS")
     dispatch_test(NAME fuzz_${arg_NAME} SOURCES ${arg_NAME}.c corpus_main.c DEPS ${arg_DEPS} dispatch_base
-        ARGUMENTS ${CMAKE_CURRENT_SOURCE_DIR}/corpus/${arg_NAME}.txt)
+        ARGUMENTS ${CMAKE_CURRENT_SOURCE_DIR}/corpus/${arg_NAME}.txt ${arg_MUTATIONS})
     if(TARGET fuzz_${arg_NAME})
         target_include_directories(fuzz_${arg_NAME} PRIVATE ${CMAKE_SOURCE_DIR})
     endif()

@@ -12,7 +12,7 @@
 #include <stddef.h>
 #include <stdint.h>
 
-/* Returns 0. Must not keep anything between calls. */
+/* Returns 0. What one input does must not depend on those before it. */
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size);
 
 #endif
