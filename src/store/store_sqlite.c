@@ -77,7 +77,7 @@ dr_code sqlite_statement(struct store_sqlite *sqlite, enum statement which, cons
 
 dr_code sqlite_run(struct store_sqlite *sqlite, enum statement which, const char *text, struct dr_error *error)
 {
-    sqlite3_stmt *statement;
+    sqlite3_stmt *statement = NULL;
     dr_code code = sqlite_statement(sqlite, which, text, &statement, error);
     if (code)
         return code;
