@@ -59,11 +59,11 @@ DR_API dr_code dr_client_submit_batch(dr_client *client, const struct dr_call_op
  * DR_DEADLINE_EXCEEDED when the time is over; DR_NOT_FOUND. */
 DR_API dr_code dr_client_wait(dr_client *client, const char *id, int64_t timeout_ns, dr_result **ret_result,
                               struct dr_error *error);
-/* What the server knows of a call, as a map (dispatchId, function, state, why, ...; the fields of GetCall in the
- * server's API). Returns owned. DR_NOT_FOUND. */
+/* What the server knows of a call, as a map: dispatchId, function, endpoint, state, why, attempts, ... (the fields of
+ * GetCall in the server's API). Returns owned. DR_NOT_FOUND. */
 DR_API dr_code dr_client_get(dr_client *client, const char *id, dr_value **ret_call, struct dr_error *error);
-/* Ends a call and all calls below it with an error. DR_OK also when it was done before: then its result stays.
- * DR_NOT_FOUND. */
+/* Ends a call and all calls below it with an error. DR_FAILED_PRECONDITION when it was done before: then its result
+ * stays. DR_NOT_FOUND. */
 DR_API dr_code dr_client_cancel(dr_client *client, const char *id, struct dr_error *error);
 
 #ifdef __cplusplus
