@@ -128,7 +128,7 @@ class Api:
         """Sends what it is told (header names with _ for -); (status, headers, body) of the reply."""
         sent = {"Authorization": "Bearer " + self.key, "Content-Type": "application/proto"}
         sent.update({name.replace("_", "-"): value for name, value in headers.items()})
-        connection = http.client.HTTPConnection("127.0.0.1", self.port, timeout=TIMEOUT_S)
+        connection = http.client.HTTPConnection("127.0.0.1", self.port, timeout=2 * TIMEOUT_S)
         try:
             connection.request(method, path, body, {name: value for name, value in sent.items() if value is not None})
             reply = connection.getresponse()
@@ -144,7 +144,7 @@ class Api:
 
     def wait(self, id):
         """The CallResult of a call, when it is done."""
-        status, _, body = self.post(WAIT, id.encode())
+        status, _, body = self.post(WAIT, id.encode(), Connect_Timeout_Ms=str(TIMEOUT_S * 1000))
         assert status == 200, (status, body)
         return wire.decode("CallResult", body)
 

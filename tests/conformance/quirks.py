@@ -482,7 +482,8 @@ def c03_only_200_with_application_proto_is_a_run_response(api, _):
 
 
 def c03_a_malformed_run_response_is_an_error(api, _):
-    for body in b"\xff\xff\xff", b"", b"\x08\x01", b"\x08\x01\x12\x7fshort":
+    negative = wire.encode("RunResponse", poll([{"function": "f", "expiration": {"seconds": -1}}]))
+    for body in b"\xff\xff\xff", b"", b"\x08\x01", b"\x08\x01\x12\x7fshort", negative:
         with Endpoint(lambda r, body=body: http_reply(200, body, "application/proto")) as endpoint:
             assert error(api.run(endpoint.call("f", expiration={"seconds": 3})))["message"], body
 
@@ -634,7 +635,7 @@ def c07_at_most_max_results_are_delivered_and_the_rest_kept(api, _):
 
 
 def c07_an_invalid_call_in_a_poll_refuses_the_whole_poll(api, _):
-    bad = [{"function": ""}, {"function": "f", "endpoint": "ftp://x"}, {"function": "f", "expiration": {"seconds": -1}}]
+    bad = [{"function": ""}, {"function": "f", "endpoint": "ftp://x"}, {"function": "f", "endpoint": "http://a b"}]
 
     def answer(request):
         if request.function == "child":
