@@ -5,8 +5,8 @@
     tidy.py --exports LIBRARY   only the names that this library exports
 
 Checked: the layers of the design (who may include whom), banned calls, contract comments at the head of headers,
-unfinished work, paths of one machine, that every public header stands alone as C11 and C++17, and that the shared
-library exports dr_ names only. Long files and functions are warnings: they ask for a look, not for a rule.
+unfinished work, paths of one machine, that every public header stands alone as C11 and C++17, that the shared library
+exports dr_ names only, and that ARCHITECTURE.md names functions that exist. Long files and functions are warnings: they ask for a look, not for a rule.
 """
 
 import os
@@ -154,6 +154,16 @@ def check_text(path, text):
                 warn(path, number, f"longer than {COLUMNS_MAX} columns")
 
 
+def check_citations(path, text):
+    """`engine/poll.c:poll_suspend` in ARCHITECTURE.md: the file is there and names the function."""
+    for number, line in enumerate(text.splitlines(), 1):
+        for name, function in re.findall(r"`(\w+/\w+\.[ch])(?::(\w+))?`", line):
+            if not os.path.isfile(os.path.join(ROOT, "src", name)):
+                error(path, number, f"there is no src/{name}")
+            elif function and not re.search(rf"^[^\s/*].*\b{function}\(", read(f"src/{name}"), re.M):
+                error(path, number, f"src/{name} has no function {function}")
+
+
 def check_sizes(path, text):
     lines = text.splitlines()
     if len(lines) > FILE_LINES_WARN and not is_test(path):
@@ -219,6 +229,8 @@ def check_project(build):
             continue
         text = read(path)
         check_text(path, text)
+        if path == "ARCHITECTURE.md":
+            check_citations(path, text)
         if path.endswith((".c", ".h")):
             code = without_comments_and_strings(text)
             check_layers(path, text)
