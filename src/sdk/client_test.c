@@ -402,7 +402,8 @@ static void get_gives_the_servers_answer_as_a_map(void **state)
     dr_value *call = NULL;
     char text[128];
     dr_client *client = OPEN_SCRIPT(
-        script, {.http_status = 200, .body = "{\"call\":{\"state\":\"done\",\"n\":2,\"x\":[1.5,true,false,null,\"\\u0000\"]}}"},
+        script,
+        {.http_status = 200, .body = "{\"call\":{\"state\":\"done\",\"n\":2,\"x\":[1.5,true,false,null,\"\\u0000\"]}}"},
         {.http_status = 200, .body = "nonsense"}, {.http_status = 200, .body = "{\"call\":1}"});
     assert_int_equal(dr_client_get(client, "abc", &call, NULL), DR_OK);
     assert_string_equal(script.path, "/dispatch.v1.CallService/GetCall");
