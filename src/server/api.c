@@ -65,27 +65,13 @@ void api_respond(const struct api_request *request, dr_code code, struct buf *bo
     buf_deinit(body);
 }
 
-bool api_load_json(const struct api_request *request, json_t **ret_json)
-{
-    struct dr_error error = {0};
-    dr_code code = wire_json_load(http_exchange_body(request->exchange), ret_json, &error);
-    if (code != DR_OK)
-        api_respond_error(request, code, error.message);
-    return code == DR_OK;
-}
-
-bool api_json_text(const json_t *json, const char *name, struct slice *ret_text, struct dr_error *error)
+dr_code api_json_text(const json_t *json, const char *name, struct slice *ret_text, struct dr_error *error)
 {
     const json_t *field = wire_json_get(json, name);
-    *ret_text = (struct slice){0};
-    if (!field)
-        return true;
-    if (!json_is_string(field)) {
-        (void)error_set(error, DR_INVALID_ARGUMENT, "%s is not a string", name);
-        return false;
-    }
-    *ret_text = slice_of(json_string_value(field), json_string_length(field));
-    return true;
+    if (field && !json_is_string(field))
+        return error_set(error, DR_INVALID_ARGUMENT, "%s is not a string", name);
+    *ret_text = field ? slice_of(json_string_value(field), json_string_length(field)) : (struct slice){0};
+    return DR_OK;
 }
 
 /* A blob pointer of NULL is an absent field; slices say so with data NULL. */

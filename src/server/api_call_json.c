@@ -1,4 +1,4 @@
-#include "server/api_call_json.h"
+#include "server/api_call.h"
 
 #include "base/mem.h"
 #include "wire/json.h"

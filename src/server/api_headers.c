@@ -13,7 +13,7 @@
 #define BEARER "Bearer "
 
 /* Which content types a route takes. */
-enum accept { ACCEPT_BOTH, ACCEPT_JSON, ACCEPT_ANY };
+enum accept { ACCEPT_BOTH, ACCEPT_ANY };
 
 static const struct route {
     const char *path;
@@ -22,9 +22,9 @@ static const struct route {
 } routes[] = {
     {"/dispatch.sdk.v1.DispatchService/Dispatch", api_dispatch, ACCEPT_BOTH},
     {"/dispatch.sdk.v1.DispatchService/Wait", api_wait, ACCEPT_ANY},
-    {"/dispatch.v1.CallService/GetCall", api_get_call, ACCEPT_JSON},
-    {"/dispatch.v1.CallService/ListCalls", api_list_calls, ACCEPT_JSON},
-    {"/dispatch.v1.CallService/CancelCall", api_cancel_call, ACCEPT_JSON},
+    {"/dispatch.v1.CallService/GetCall", api_get_call, ACCEPT_BOTH},
+    {"/dispatch.v1.CallService/ListCalls", api_list_calls, ACCEPT_BOTH},
+    {"/dispatch.v1.CallService/CancelCall", api_cancel_call, ACCEPT_BOTH},
 };
 #define HEALTH_PATH "/healthz"
 
@@ -122,15 +122,12 @@ static bool check_content_type(struct http_exchange *exchange, enum accept accep
 {
     const char *header = http_exchange_header(exchange, "Content-Type");
     *ret_is_json = is_type(header, API_TYPE_JSON);
-    bool is_accepted =
-        *ret_is_json || accept == ACCEPT_ANY || (accept == ACCEPT_BOTH && is_type(header, API_TYPE_PROTO));
-    if (is_accepted)
+    if (*ret_is_json || accept == ACCEPT_ANY || is_type(header, API_TYPE_PROTO))
         return true;
-    const char *accepted = accept == ACCEPT_JSON ? API_TYPE_JSON : ACCEPTED_TYPES;
     char message[256];
     (void)snprintf(message, sizeof(message), "the content type \"%.64s\" is not supported; use %s",
-                   header ? header : "", accepted);
-    refuse(exchange, 415, (struct http_header){"Accept-Post", accepted}, DR_UNIMPLEMENTED, message);
+                   header ? header : "", ACCEPTED_TYPES);
+    refuse(exchange, 415, (struct http_header){"Accept-Post", ACCEPTED_TYPES}, DR_UNIMPLEMENTED, message);
     return false;
 }
 

@@ -3,6 +3,7 @@
 #define SERVER_API_PRIVATE_H
 
 #include "server/api.h"
+#include "server/api_call.h"
 
 #include "base/buf.h"
 #include "base/error.h"
@@ -38,13 +39,24 @@ void api_respond(const struct api_request *request, dr_code code, struct buf *bo
 /* Answers with a Connect error; `message` NULL = the code's own text. */
 void api_respond_error(const struct api_request *request, dr_code code, const char *message);
 
-/* Reads the JSON of a request into *ret_json (owned), answering itself when it cannot (false). */
-struct json_t;
-bool api_load_json(const struct api_request *request, struct json_t **ret_json);
-/* The text under `name` or its lowerCamelCase twin; empty when absent or null; false and *error when it is no
- * text. */
-bool api_json_text(const struct json_t *json, const char *name, struct slice *ret_text,
-                   struct dr_error *error);
+/* The text under `name` or its lowerCamelCase twin, borrowed; empty when absent or null. DR_INVALID_ARGUMENT
+ * when it is no text. */
+dr_code api_json_text(const json_t *json, const char *name, struct slice *ret_text, struct dr_error *error);
+
+/* api_question.c. The id of a GetCallRequest or CancelCallRequest. DR_NOT_FOUND for a text that cannot be an
+ * id. */
+dr_code api_read_id(const struct api_request *request, struct id *ret_id, struct dr_error *error);
+
+struct api_list_question {
+    struct store_filter filter;
+    enum api_call_state state; /* which the store cannot tell: API_CALL_RUNNING */
+    struct arena arena; /* what the filter's texts live in */
+    json_t *json;
+};
+/* Deinit it on failure too. */
+dr_code api_read_list(const struct api_request *request, struct api_list_question *question,
+                      struct dr_error *error);
+void api_list_question_deinit(struct api_list_question *question);
 
 /* The done call's result as the protocol's message; borrowed from the record and `id_text`. */
 struct wire_result;

@@ -107,8 +107,9 @@ static bool parse_timeout(const json_t *field, int64_t *ret_timeout_ns)
 static dr_code read_json(const json_t *json, struct slice *ret_id, int64_t *ret_timeout_ns,
                          struct dr_error *error)
 {
-    if (!api_json_text(json, "dispatch_id", ret_id, error))
-        return DR_INVALID_ARGUMENT;
+    dr_code code = api_json_text(json, "dispatch_id", ret_id, error);
+    if (code != DR_OK)
+        return code;
     const json_t *timeout = wire_json_get(json, "timeout");
     if (timeout && !parse_timeout(timeout, ret_timeout_ns))
         return error_set(error, DR_INVALID_ARGUMENT,
@@ -133,9 +134,9 @@ void api_wait(const struct api_request *request)
     int64_t timeout_ns =
         request->timeout_ns == TIME_NEVER ? request->api->wait_default_ns : request->timeout_ns;
     json_t *json = NULL;
-    if (request->is_json && !api_load_json(request, &json))
-        return;
-    dr_code code = json ? read_json(json, &text, &timeout_ns, &error) : DR_OK;
+    dr_code code = request->is_json ? wire_json_load(text, &json, &error) : DR_OK;
+    if (json)
+        code = read_json(json, &text, &timeout_ns, &error);
     struct id id;
     if (code == DR_OK && text.len == 0)
         code = error_set(&error, DR_INVALID_ARGUMENT, "the dispatch id is missing");

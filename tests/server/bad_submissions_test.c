@@ -91,7 +91,8 @@ static void refuses_wrong_methods_paths_and_headers(void **state)
          "Accept-Post"},
         {"POST", PATH_DISPATCH, AUTH "Content-Type: application/x-www-form-urlencoded\r\n", 415,
          DR_UNIMPLEMENTED, "Accept-Post"},
-        {"POST", PATH_LIST, HEADERS_PROTO, 415, DR_UNIMPLEMENTED, "Accept-Post: application/json"},
+        {"POST", PATH_LIST, AUTH "Content-Type: text/plain\r\n", 415, DR_UNIMPLEMENTED,
+         "Accept-Post: application/proto"},
         {"POST", PATH_DISPATCH, HEADERS_JSON "Connect-Timeout-Ms: \r\n", 400, DR_INVALID_ARGUMENT, ""},
         {"POST", PATH_DISPATCH, HEADERS_JSON "Connect-Timeout-Ms: -1\r\n", 400, DR_INVALID_ARGUMENT, ""},
         {"POST", PATH_DISPATCH, HEADERS_JSON "Connect-Timeout-Ms: 5s\r\n", 400, DR_INVALID_ARGUMENT, ""},
@@ -439,6 +440,13 @@ static void refuses_wrong_questions(void **state)
         {PATH_GET, HEADERS_JSON, "{\"dispatchId\":\"\"}", 400, DR_INVALID_ARGUMENT},
         {PATH_CANCEL, HEADERS_JSON, "{}", 400, DR_INVALID_ARGUMENT},
         {PATH_CANCEL, HEADERS_JSON, "{\"dispatchId\":\"x\"}", 404, DR_NOT_FOUND},
+        {PATH_GET, HEADERS_PROTO, "", 400, DR_INVALID_ARGUMENT},
+        {PATH_GET, HEADERS_PROTO, "{}", 400, DR_INVALID_ARGUMENT},
+        {PATH_GET, HEADERS_PROTO, "\x0a\x01x", 404, DR_NOT_FOUND},
+        {PATH_CANCEL, HEADERS_PROTO, "\x0a\x05x", 400, DR_INVALID_ARGUMENT},
+        {PATH_LIST, HEADERS_PROTO, "\x08\xe9\x07", 400, DR_INVALID_ARGUMENT}, /* page_size 1001 */
+        {PATH_LIST, HEADERS_PROTO, "\x12\x01x", 400, DR_INVALID_ARGUMENT}, /* page_token */
+        {PATH_LIST, HEADERS_PROTO, "\x2a\x01x", 400, DR_INVALID_ARGUMENT}, /* state */
         {PATH_LIST, HEADERS_JSON, "[]", 400, DR_INVALID_ARGUMENT},
         {PATH_LIST, HEADERS_JSON, "{\"pageSize\":1001}", 400, DR_INVALID_ARGUMENT},
         {PATH_LIST, HEADERS_JSON, "{\"pageSize\":-1}", 400, DR_INVALID_ARGUMENT},

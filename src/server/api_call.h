@@ -1,8 +1,9 @@
-/* A call as people see it, as JSON: for CallService and whoever shows calls (console, command line in one
- * process). */
-#ifndef SERVER_API_CALL_JSON_H
-#define SERVER_API_CALL_JSON_H
+/* A call as people see it (proto/dispatch/v1/call.proto), in JSON and protobuf: for CallService and whoever
+ * else shows calls. Reads what the driver gives; any thread. */
+#ifndef SERVER_API_CALL_H
+#define SERVER_API_CALL_H
 
+#include "base/arena.h"
 #include "server/driver.h"
 #include <jansson.h>
 
@@ -22,5 +23,9 @@ bool api_call_state_parse(struct slice text, enum api_call_state *ret_state);
 /* Returns owned; NULL when out of memory. With payloads it carries input, output and the error's bytes too.
  */
 json_t *api_call_to_json(const struct driver_call *call, bool has_payloads);
+
+/* The same as a protobuf message in the arena, borrowing from the call; NULL when out of memory. */
+struct Dispatch__V1__Call *api_call_to_proto(const struct driver_call *call, bool has_payloads,
+                                             struct arena *arena);
 
 #endif
