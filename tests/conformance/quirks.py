@@ -205,6 +205,46 @@ def q09_every_result_is_delivered_exactly_once(api, _):
         assert all(1 <= len(step) <= 10 for step in taken.values())
 
 
+def q09_results_come_exactly_once_through_kills(_, options):
+    """The state of each run is what it has received; whatever the server forgets or repeats in a crash, no result comes
+    to a state that has it, and none is missing in the end."""
+    trees, children, leaves, kills = 5, 30, 2, 6
+    repeated = []
+
+    def answer(request):
+        n = int(request.function.split("_")[1])
+        if n == 0:
+            return returns("1")
+        if not request.is_resume:
+            below = leaves if n == 1 else children
+            calls = [endpoint.call(f"level_{n - 1}", correlation_id=i + 1) for i in range(below)]
+            return poll(calls, state=f"{below}:".encode(), min_results=2)
+        below, known = request.run["poll_result"]["typed_coroutine_state"]["value"].decode().split(":")
+        known = dict(pair.split("=") for pair in known.split())
+        fresh = {str(result["correlation_id"]): text_of(result["output"]) for result in request.results}
+        if len(fresh) < len(request.results) or known.keys() & fresh.keys():
+            repeated.append((request.run, known))
+        known.update(fresh)
+        if len(known) == int(below):
+            return returns(str(sum(map(int, known.values()))))
+        return poll(state=(below + ":" + " ".join("=".join(pair) for pair in known.items())).encode(), min_results=2)
+
+    database = os.path.join(options.work, "kills.db")
+    remove_database(database)
+    server = Server(options.server, KEY, "--db", database)
+    with Endpoint(answer) as endpoint:
+        ids = Api(server.port, KEY).dispatch(*[endpoint.call("level_2") for _ in range(trees)])
+        for kill in range(kills):
+            seen = len(endpoint.requests)
+            wait_until(lambda: len(endpoint.requests) >= seen + 40 + 13 * kill, "more runs")
+            server.kill()
+            server = Server(options.server, KEY, "--db", database)
+        api = Api(server.port, KEY)
+        assert [output(api.wait(id)) for id in ids] == [str(children * leaves)] * trees
+        assert not repeated, repeated[0]
+    assert server.stop() == 0
+
+
 def q10_an_empty_poll_waits_for_expiration_without_spinning(api, _):
     with Endpoint(lambda r: poll() if r.function == "empty" else returns()) as endpoint:
         [id] = api.dispatch(endpoint.call("empty", expiration={"seconds": 2}))
