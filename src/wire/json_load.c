@@ -46,7 +46,9 @@ dr_code wire_json_load(struct slice bytes, json_t **ret_json, struct dr_error *e
     json_error_t reason;
     const char *text = bytes.data ? (const char *)bytes.data : "";
     json_t *json = json_loadb(text, bytes.len, JSON_REJECT_DUPLICATES | JSON_ALLOW_NUL, &reason);
-    if (!json && json_error_code(&reason) == json_error_out_of_memory)
+    /* No line: nothing was wrong with the text. (Inside its lexer jansson calls a failed allocation a bad
+     * token.) */
+    if (!json && reason.line < 0)
         return wire_no_memory(error);
     if (!json)
         return error_set(error, DR_INVALID_ARGUMENT, WIRE_UNMARSHAL "JSON, line %d: %s", reason.line,
