@@ -3,8 +3,11 @@
  *
  * Not done, on purpose: redirects are not followed (a 3xx is a response), no Accept-Encoding (Go endpoints would
  * compress), no Expect: 100-continue, no chunked requests (Python endpoints refuse them: compatibility Q12). Replies in
- * HTTP/1.0 that end with the connection are read. Proxies: the environment (http_proxy, https_proxy, no_proxy), but
- * never for loopback. Only http and https.
+ * HTTP/1.0 that end with the connection are read. Proxies: the environment (http_proxy, https_proxy, all_proxy, no_proxy,
+ * read at create), but never for loopback. Only http and https.
+ *
+ * A kept-alive connection that the peer closes before the first byte of a reply leaves it unknown whether the request was
+ * read: it is then sent once more on a fresh connection, within the same post.
  *
  * Threads: post and cancel from any thread, never blocking. Callbacks come from the client's thread, one at a time,
  * never from inside post or cancel; they must not block, and may post and cancel. */
@@ -29,8 +32,8 @@ struct http_client;
 /* Zero members mean the default in brackets. */
 struct http_client_config {
     uint32_t posts_max;          /* unfinished posts; more are refused [4,096] */
-    uint32_t connections_max;    /* open at once; further posts wait, their time runs [1,024] */
-    uint32_t connections_per_host_max; /* [256] */
+    uint32_t connections_max;    /* open at once; further posts wait while their time runs [posts_max] */
+    uint32_t connections_per_host_max; /* [connections_max] */
     int64_t connect_timeout_ns;  /* part of a post's own timeout [10 s] */
     const char *user_agent;      /* borrowed during create [none is sent] */
     const char *ca_file;         /* PEM; borrowed during create [the system's] */
@@ -54,7 +57,7 @@ struct http_result {
     enum http_outcome outcome;
     int status;                 /* 0 unless HTTP_RESPONDED, HTTP_TOO_LARGE, or a part of a response arrived */
     char content_type[HTTP_CLIENT_CONTENT_TYPE_SIZE]; /* as sent, cut when longer; "" when absent */
-    int64_t retry_after_ns;     /* from now, of a Retry-After header (seconds or HTTP date); 0 = none, past, unreadable */
+    int64_t retry_after_ns;     /* from now, of a Retry-After header (seconds or HTTP date); 0 = none, past, odd */
     uint8_t *body;              /* NULL when empty or not HTTP_RESPONDED; the callback may take it (mem_free) by
                                  * setting it to NULL, otherwise it is freed */
     size_t len;
@@ -85,7 +88,7 @@ dr_code http_client_create(const struct http_client_config *config, struct http_
 void http_client_destroy(struct http_client *client);
 
 /* Sends. *ret_token (may be NULL) names the post for http_client_cancel; never 0. On failure on_done is not called:
- * DR_RESOURCE_EXHAUSTED (posts_max, or the URL is too long), DR_NO_MEMORY. */
+ * DR_RESOURCE_EXHAUSTED (posts_max, the URL is too long, the client is being destroyed), DR_NO_MEMORY. */
 dr_code http_client_post(struct http_client *client, const struct http_post *post, uint64_t *ret_token);
 /* Its result is HTTP_CANCELLED, soon, unless it has one already. An old or unknown token is harmless. */
 void http_client_cancel(struct http_client *client, uint64_t token);
