@@ -12,12 +12,13 @@
  *     arena_deinit(&arena);
  *
  * Encoders append to `buf` and leave it as it was when they fail (DR_RESOURCE_EXHAUSTED past buf->max,
- * DR_NO_MEMORY, DR_INVALID_ARGUMENT for a negative duration or text that is not UTF-8). Decoders check
- * everything they hand out: texts are valid UTF-8 (they may hold NUL), any fields are well-formed Anys,
- * durations are not negative and fit in int64_t ns, at most WIRE_FIELDS_MAX fields. Their errors are
- * DR_INVALID_ARGUMENT "unmarshal message: ...", DR_NO_MEMORY, or DR_RESOURCE_EXHAUSTED for more than
- * WIRE_MESSAGE_BYTES_MAX bytes. The decoded struct borrows from the bytes and the arena. Out parameters are
- * untouched on failure (the arena may have grown). `error` may be NULL. */
+ * DR_NO_MEMORY, DR_INVALID_ARGUMENT for a negative duration or text that is not UTF-8).
+ *
+ * Decoders check everything they hand out: texts are valid UTF-8 (they may hold NUL), any fields are well-formed
+ * Anys, durations are not negative (past 292 years they become TIME_NEVER), there are at most WIRE_FIELDS_MAX
+ * fields. Their errors are DR_INVALID_ARGUMENT "unmarshal message: ...", DR_NO_MEMORY, or DR_RESOURCE_EXHAUSTED for
+ * more than WIRE_MESSAGE_BYTES_MAX bytes. The decoded struct borrows from the bytes and the arena. Out parameters
+ * are untouched on failure (the arena may have grown). `error` may be NULL. */
 #ifndef WIRE_WIRE_H
 #define WIRE_WIRE_H
 
