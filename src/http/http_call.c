@@ -279,6 +279,8 @@ void call_finish(struct http_call *call, CURLcode code, bool is_cancelled)
         (void)curl_easy_getinfo(call->easy, CURLINFO_REQUEST_SIZE, &sent_bytes);
         if (!is_cancelled)
             reply_describe(call, &result);
+        if (is_cancelled || code == CURLE_OPERATION_TIMEDOUT)
+            client_loop_abandon(call->client, call->easy);
         (void)curl_multi_remove_handle(call->client->multi, call->easy);
         call->is_in_multi = false;
     }

@@ -20,6 +20,7 @@ struct client_socket {
     bool is_wanted;             /* by libcurl, now */
     bool is_connection;         /* made by client_socket_open and polled to connect */
     bool is_new;                /* made by client_socket_open and not yet polled */
+    CURL *maker;                /* the transfer it was made for */
 };
 
 static void completed_take(struct http_client *client)
@@ -110,7 +111,6 @@ static int on_socket(CURL *easy, curl_socket_t fd, int what, void *arg, void *as
 {
     struct http_client *client = arg;
     struct client_socket *socket = socket_find(client, fd);
-    (void)easy;
     (void)assigned;
     if (what == CURL_POLL_REMOVE) {
         if (socket)
@@ -125,9 +125,11 @@ static int on_socket(CURL *easy, curl_socket_t fd, int what, void *arg, void *as
         socket = socket_add(client, fd);
     if (!socket)
         return -1;
-    if (socket->is_new)
+    if (socket->is_new) {
         socket->is_connection = what == CURL_POLL_OUT;
-    socket->is_new = false;
+        socket->maker = easy;
+        socket->is_new = false;
+    }
     int events = (what & CURL_POLL_IN ? UV_READABLE : 0) | (what & CURL_POLL_OUT ? UV_WRITABLE : 0);
     socket->is_wanted = true;
     if (socket->events != events) {
@@ -159,6 +161,15 @@ int client_socket_close(void *arg, curl_socket_t fd)
     if (socket)
         socket_forget(arg, socket);
     return close(fd);
+}
+
+void client_loop_abandon(struct http_client *client, CURL *easy)
+{
+    for (size_t fd = 0; fd < client->cap_sockets; fd++) {
+        struct client_socket *socket = client->sockets[fd];
+        if (socket && socket->maker == easy && socket->is_wanted && socket->events != UV_READABLE)
+            socket_forget(client, socket);
+    }
 }
 
 /* ---- time ---- */

@@ -99,6 +99,9 @@ void call_free(struct http_call *call);
 dr_code client_loop_open(struct http_client *client, struct dr_error *error);
 /* Lets libcurl act on everything whose time has come, and finishes what that completed. */
 void client_loop_kick(struct http_client *client);
+/* The transfer is about to be taken from libcurl, unfinished. libcurl will close a socket that is still connecting
+ * before it says so, when another thread may have its number already: so it is let go now. */
+void client_loop_abandon(struct http_client *client, CURL *easy);
 /* client_expire will be called at this (monotonic) time or before. */
 void client_loop_deadline(struct http_client *client, int64_t deadline_ns);
 /* Closes all; uv_run then returns. */
