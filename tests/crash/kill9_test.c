@@ -6,7 +6,7 @@
  * two, keeps the sum and a mask of what it got in its state, and answers the sum. The state is what the server
  * recorded, so a result that comes although the mask has it was delivered twice.
  *
- * KILL9_ROUNDS (default 12) and KILL9_SEED in the environment; the seed is printed. */
+ * KILL9_ROUNDS (default 40) and KILL9_SEED in the environment; the seed is printed. */
 #include "base/testing.h"
 
 #include "../server/endpoint.h"
@@ -359,7 +359,7 @@ static void nothing_acknowledged_is_lost_or_done_twice(void **state)
     struct process server;
     char directory[256];
     unsigned long seed = number_from_environment("KILL9_SEED", (unsigned long)clock_real_ns());
-    unsigned n_rounds = (unsigned)number_from_environment("KILL9_ROUNDS", 12);
+    unsigned n_rounds = (unsigned)number_from_environment("KILL9_ROUNDS", 40);
     printf("KILL9_SEED=%lu\n", seed);
     random_init(&world.random, seed);
     directory_make(directory, sizeof directory);
