@@ -14,7 +14,11 @@ static int cancel(void *target, const struct option_arguments *arguments)
         struct dr_error error = {0};
         json_t *answer = NULL;
         json_t *request = json_pack("{s:s}", "dispatchId", arguments->items[i]);
-        if (client_ask(&cancel_options->client, "/dispatch.v1.CallService/CancelCall", request, &answer, &error)) {
+        dr_code code =
+            client_ask(&cancel_options->client, "/dispatch.v1.CallService/CancelCall", request, &answer, &error);
+        if (code == DR_FAILED_PRECONDITION)
+            continue; /* it is over, which is what was wanted */
+        if (code) {
             exit_code = command_fail(&cancel_command, error.message);
             continue;
         }

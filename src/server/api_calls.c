@@ -100,10 +100,7 @@ static void on_cancelled(void *arg, dr_code code, const char *message)
 {
     struct look *look = arg;
     const Dispatch__V1__CancelCallResponse response = DISPATCH__V1__CANCEL_CALL_RESPONSE__INIT;
-    /* Who cancels wants the call to be over. That it was over before is no failure, and asking twice is none.
-     */
-    bool is_over = code == DR_OK || code == DR_FAILED_PRECONDITION;
-    if (!is_over)
+    if (code != DR_OK)
         api_respond_error(&look->request, code, message);
     else if (look->request.is_json)
         respond_json(&look->request, json_object());

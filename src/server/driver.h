@@ -111,7 +111,7 @@ dr_code driver_submit(struct driver *driver, const struct driver_submit *submit,
 dr_code driver_wait(struct driver *driver, const struct driver_wait *wait, uint64_t *ret_token, struct dr_error *error);
 /* The waiter left: on_done comes with DR_CANCELED, unless the answer was quicker. Harmless for an answered token. */
 void driver_wait_abandon(struct driver *driver, uint64_t token);
-/* DR_OK: cancelled, or done before (what was acknowledged is not contradicted); DR_NOT_FOUND. project 0 = any. */
+/* DR_OK: cancelled; DR_FAILED_PRECONDITION: done before, its result stays (I7); DR_NOT_FOUND. project 0 = any. */
 dr_code driver_cancel(struct driver *driver, uint32_t project, struct id id, driver_cancel_fn *on_done, void *arg,
                       struct dr_error *error);
 /* One call; DR_NOT_FOUND, also for a call of another project. project 0 = any. */
