@@ -3,7 +3,8 @@
     run.py --server build/bin/dispatch --work FOLDER [--reference] [PROGRAM...]
 
 makes a virtual environment with the package in FOLDER, runs every program (or the named ones) with a server that keeps
-its calls in memory and with one that has a database, once through a crash, and prints one line for each. With
+its calls in memory and with one that has a database, once through a crash of the server and once through a crash of the
+program, and prints one line for each. With
 --reference the stand-in server of the package takes the place of ours: what a program does there is what it must do
 here. Exit code 77 when the package cannot be had."""
 
@@ -13,6 +14,7 @@ import subprocess
 import sys
 import time
 
+from endpoint import Api
 from server import Process, Server, free_port
 
 HERE = os.path.dirname(os.path.abspath(__file__))
@@ -20,6 +22,7 @@ KEY = "916CC3D280BB46DDBDA984B3DD10059A"  # the constant of the package's stand-
 REQUIREMENTS = ["dispatch-py==0.8.0", "http-message-signatures<1.0"]
 SKIPPED = 77
 PROGRAM_TIMEOUT_S = 120
+INT_210 = b"\x08\xd2\x01"  # as an Int64Value
 
 INVALID_KEY = "Dispatch received an invalid authentication token (check %s is correct)"
 EXPECTED = {
@@ -69,8 +72,8 @@ class Programs:
         self.n_passed = 0
         self.failed = []
 
-    def start(self, name, url, **more):
-        port = free_port()
+    def start(self, name, url, port=None, **more):
+        port = port or free_port()
         env = {k: v for k, v in os.environ.items() if not k.startswith("DISPATCH_")}
         env.update(DISPATCH_API_KEY=KEY, DISPATCH_API_URL=url, DISPATCH_ENDPOINT_URL=f"http://127.0.0.1:{port}",
                    DISPATCH_ENDPOINT_ADDR=f"127.0.0.1:{port}", PYTHONUNBUFFERED="1", **more)
@@ -83,12 +86,16 @@ class Programs:
             process.kill()
             code = f"none within {PROGRAM_TIMEOUT_S} s"
         is_right = code == 0 and (expected is None or process.output() == expected)
+        self.say(label, is_right, started,
+                 f"exit code {code}, expected output {expected!r}, output:\n{process.report()}")
+
+    def say(self, label, is_right, started, trouble):
         print(f"{'ok    ' if is_right else 'FAILED'} {label} ({time.monotonic() - started:.1f} s)", flush=True)
         if is_right:
             self.n_passed += 1
-            return
-        self.failed.append(label)
-        print(f"  exit code {code}, expected output {expected!r}, output:\n{process.report()}", flush=True)
+        else:
+            self.failed.append(label)
+            print("  " + trouble, flush=True)
 
     def run(self, label, name, url):
         started = time.monotonic()
@@ -118,6 +125,26 @@ class Programs:
             pass
         self.judge("gather_twenty, server killed in the middle", program, "half\n210", started)
         self.stop(server, "killed and restarted server")
+
+    def run_through_move(self, binary, work):
+        """The program dies instead, and another instance of it takes over."""
+        gate = os.path.join(work, "move.gate")
+        remove(gate)
+        started = time.monotonic()
+        server = Server(binary, KEY, "--memory")
+        port = free_port()
+        first = self.start("moved_gather", server.url, port, GATE=gate)
+        id = first.wait_for("[0-9a-f]{32}", PROGRAM_TIMEOUT_S).group(0)
+        first.wait_for("half", PROGRAM_TIMEOUT_S)
+        first.kill()
+        with open(gate, "w"):
+            pass
+        second = self.start("moved_gather", server.url, port, GATE=gate)
+        result = Api(server.port, KEY).wait(id)
+        second.kill()
+        self.say("gather_twenty, program killed in the middle", result.get("output", {}).get("value") == INT_210, started,
+                 f"result {result}, output:\n{second.report()}")
+        self.stop(server, "server of the killed program")
 
     def stop(self, server, label):
         code = server.stop()
@@ -159,6 +186,7 @@ def main():
             programs.stop(server, f"server, {where}")
         if not options.programs:
             programs.run_through_crash(options.server, options.work)
+            programs.run_through_move(options.server, options.work)
 
     if programs.failed:
         print(f"{len(programs.failed)} failed, {programs.n_passed} passed: " + "; ".join(programs.failed))
