@@ -62,6 +62,11 @@ static void show(const json_t *call)
            error ? client_text(error, "message") : "");
 }
 
+static void show_head(void)
+{
+    printf("%-34s%-24s%-11s%-24s%s\n", "ID", "CREATED", "STATE", "FUNCTION", "STATUS OR WHY");
+}
+
 /* One page; moves *n_left and the token on. */
 static dr_code list_page(const struct list_options *list, size_t *n_left, char page_token[64], struct dr_error *error)
 {
@@ -70,6 +75,9 @@ static dr_code list_page(const struct list_options *list, size_t *n_left, char p
     dr_code code = client_ask(&list->client, "/dispatch.v1.CallService/ListCalls", request, &answer, error);
     if (code)
         return code;
+    bool is_first_page = !*page_token;
+    if (is_first_page && !list->client.is_json_wanted)
+        show_head();
     const json_t *calls = json_object_get(answer, "calls");
     size_t n_calls = json_array_size(calls);
     for (size_t i = 0; i < n_calls && i < *n_left; i++) {
@@ -90,8 +98,6 @@ static int list(void *target, const struct option_arguments *arguments)
     (void)arguments;
     char page_token[64] = "";
     size_t n_left = list_options->limit;
-    if (!list_options->client.is_json_wanted)
-        printf("%-34s%-24s%-11s%-24s%s\n", "ID", "CREATED", "STATE", "FUNCTION", "STATUS OR WHY");
     do {
         struct dr_error error = {0};
         if (list_page(list_options, &n_left, page_token, &error))

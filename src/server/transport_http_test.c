@@ -1,5 +1,6 @@
-/* Endpoints that answer wrongly, late, endlessly or not at all: each becomes the status that compatibility 3.5 gives it,
- * and none hurts the server. A raw socket plays the endpoint, so that every byte of an answer is as the test says. */
+/* Endpoints that answer wrongly, late, endlessly or not at all: each becomes the status that compatibility 3.5 gives
+ * it, and none hurts the server. A raw socket plays the endpoint, so that every byte of an answer is as the test
+ * says. */
 #include "base/testing.h"
 
 #include "base/clock.h"
@@ -186,7 +187,8 @@ static void a_good_answer_is_handed_on_untouched(void **state)
 {
     (void)state;
     static struct hostile hostile;
-    static const char answer[] = "HTTP/1.1 200 OK\r\nContent-Type: application/proto\r\nContent-Length: 2\r\n\r\n\x08\x01";
+    static const char answer[] =
+        "HTTP/1.1 200 OK\r\nContent-Type: application/proto\r\nContent-Length: 2\r\n\r\n\x08\x01";
     hostile_open(&hostile, answer, sizeof answer - 1, CLOSES, NULL);
     struct transport_result result = run_on(hostile.url, LONG_NS);
     hostile_close(&hostile);
@@ -297,8 +299,8 @@ static void another_content_type_is_no_run_response(void **state)
 static void a_parameter_of_the_content_type_does_no_harm(void **state)
 {
     (void)state;
-    expect_from("HTTP/1.1 200 OK\r\nContent-Type: Application/Proto; charset=utf-8\r\nContent-Length: 2\r\n\r\n\x08\x01",
-                DR_STATUS_OK, "");
+    expect_from("HTTP/1.1 200 OK\r\nContent-Type: Application/Proto; charset=utf-8\r\nContent-Length: 2\r\n\r\n"
+                "\x08\x01", DR_STATUS_OK, "");
 }
 
 static void what_is_not_http_is_tried_again(void **state)
