@@ -8,6 +8,7 @@
 #include <ctype.h>
 #include <pthread.h>
 #include <signal.h>
+#include <stdatomic.h>
 #include <stdlib.h>
 #include <string.h>
 #include <unistd.h>
@@ -123,11 +124,15 @@ static sigset_t block_signals(void)
     return signals;
 }
 
+static atomic_bool is_stopped;
+
 static void *exit_on_second_signal(void *arg)
 {
     const sigset_t *signals = arg;
     int number;
     (void)sigwait(signals, &number);
+    if (atomic_load(&is_stopped)) /* woken by serve_until_signal */
+        return NULL;
     log_write(LOG_WARN, "second signal: ends at once", NULL);
     _exit(EXIT_CODE_FAILED); /* as safe as any crash */
 }
@@ -141,7 +146,8 @@ static void serve_until_signal(struct server *server, sigset_t *signals)
     bool has_watcher = pthread_create(&watcher, NULL, exit_on_second_signal, signals) == 0;
     server_stop(server);
     if (has_watcher) {
-        (void)pthread_cancel(watcher);
+        atomic_store(&is_stopped, true);
+        (void)pthread_kill(watcher, SIGTERM);
         (void)pthread_join(watcher, NULL);
     }
     log_write(LOG_INFO, "stopped", NULL);
