@@ -1,0 +1,129 @@
+/* Tests of functions: each test is a coroutine in a Dispatch server of its own, the production engine with a store in
+ * memory and a virtual clock. Retries with backoff, sleeps of a week and expirations take no time.
+ *
+ *     #include <dispatchrun.h>
+ *
+ *     DR_FUNCTION(greet)
+ *     {
+ *         return dr_return(call, dr_format(call, "Hello %s!", dr_text(dr_input(call))));
+ *     }
+ *
+ *     DR_TEST(greets_by_name)
+ *     {
+ *         dr_check_equal(dr_await(&greet, "World"), "Hello World!");
+ *     }
+ *
+ *     DR_TEST_MAIN()
+ *
+ * Inside a test, dr_begin, dr_await, dr_gather, ... submit calls and wait for them; the clock moves only while the test
+ * waits and nothing else can run, straight to the next deadline. A check that fails ends the test and shows the tree of
+ * calls. A call that fails ends the test that awaits it, too. */
+#ifndef DISPATCHRUN_TEST_H
+#define DISPATCHRUN_TEST_H
+
+#include <dispatchrun/endpoint.h>
+#include <dispatchrun/function.h>
+
+#ifdef __cplusplus
+extern "C" {
+#endif
+
+/* The original's constants (compatibility 10.12). */
+#define DR_TEST_ENDPOINT_URL "http://127.0.0.1:0"
+#define DR_TEST_API_URL "http://127.0.0.1:0"
+#define DR_TEST_API_KEY "916CC3D280BB46DDBDA984B3DD10059A"
+
+typedef enum dr_test_transport { DR_TEST_LOCAL = 0, DR_TEST_HTTP } dr_test_transport;
+
+struct dr_test_options {
+    size_t size;                  /* sizeof(struct dr_test_options), or 0 for its first version */
+    dr_test_transport transport;  /* DR_TEST_LOCAL: in this process; DR_TEST_HTTP: over loopback, by production's code */
+    dr_registry *registry;        /* what is served; NULL: every open registry */
+    uint64_t seed;                /* of ids and backoff; 0 = 1 */
+};
+
+/* ---- Running ---- */
+
+/* Creates a local server, runs body(arg) in it, takes it down. Any number at once, on different threads. options may be
+ * NULL. DR_OK when the test passed; DR_ABORTED when a check failed or an awaited call did: error says which. The trace of
+ * the call tree goes to *ret_trace (owned, dr_test_trace_free) if that is not NULL. Others: no server could be made. */
+DR_API dr_code dr_test_run(const struct dr_test_options *options, void (*body)(void *arg), void *arg, char **ret_trace,
+                           struct dr_error *error);
+DR_API void dr_test_trace_free(char *trace);
+/* A main for tests: no argument runs all, names run those, --list lists. Prints to stdout; returns an exit status. */
+DR_API int dr_test_main(int argc, char **argv);
+
+typedef struct dr_test {
+    const char *name;
+    void (*body)(void);
+    struct dr_test *next;
+} dr_test;
+DR_API void dr_test_register(dr_test *test);
+
+/* A test, known by its name. */
+#define DR_TEST(test_name)                                               \
+    static void test_name(void);                                         \
+    static dr_test test_name##_test = {#test_name, test_name, 0};        \
+    __attribute__((constructor)) static void test_name##_register(void)  \
+    {                                                                    \
+        dr_test_register(&test_name##_test);                             \
+    }                                                                    \
+    static void test_name(void)
+
+/* A test with a `self`: a zeroed object of `type`, new for each test, given to `type`_setup and `type`_teardown (which
+ * the file defines before, as void (type *self)). */
+#define DR_TEST_METHOD(type, test_name)                                  \
+    static void test_name##_method(type *self);                          \
+    static void test_name##_teardown(void *self)                         \
+    {                                                                    \
+        type##_teardown((type *)self);                                   \
+    }                                                                    \
+    DR_TEST(test_name)                                                   \
+    {                                                                    \
+        type self = {0};                                                 \
+        dr_test_defer(test_name##_teardown, &self);                      \
+        type##_setup(&self);                                             \
+        test_name##_method(&self);                                       \
+    }                                                                    \
+    static void test_name##_method(type *self)
+
+#define DR_TEST_MAIN()              \
+    int main(int argc, char **argv) \
+    {                               \
+        return dr_test_main(argc, argv); \
+    }
+
+/* ---- Inside a test ---- */
+
+/* Moves the virtual clock by hand; what becomes due on the way happens. */
+DR_API void dr_test_advance(int64_t ns);
+/* The virtual time, ns since 1970. */
+DR_API int64_t dr_test_now(void);
+/* Runs fn(arg) when the test ends, passed or failed; last in, first out. Before the server is taken down. */
+DR_API void dr_test_defer(void (*fn)(void *arg), void *arg);
+/* Drops all suspended stacks, as if the program had been started anew: functions go on from their journals. */
+DR_API void dr_test_forget_stacks(void);
+/* Submits without waiting; id has room for DR_ID_SIZE. Takes the input. */
+DR_API void dr_test_submit_value(const dr_function *function, dr_value *input, char *ret_id);
+
+/* ---- Checks: a failure ends the test ---- */
+
+DR_API void dr_check_failed(const char *file, int line, const char *format, ...) DR_PRINTF(3, 4);
+/* Takes both. */
+DR_API void dr_check_equal_values(const char *file, int line, const char *what, dr_value *got, dr_value *wanted);
+
+#define dr_check(condition)                                                                     \
+    do {                                                                                        \
+        if (!(condition))                                                                       \
+            dr_check_failed(__FILE__, __LINE__, "%s is not true", #condition);                  \
+    } while (0)
+
+#ifdef __cplusplus
+}
+#else
+/* Compares as dr_value_equal does, and shows both. */
+#define dr_check_equal(got, wanted) \
+    dr_check_equal_values(__FILE__, __LINE__, #got, dr_value_of(got), dr_value_of(wanted))
+#define dr_test_submit(function, x, ret_id) dr_test_submit_value((function), dr_value_of(x), (ret_id))
+#endif
+#endif

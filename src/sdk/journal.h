@@ -1,0 +1,35 @@
+/* The journal: what a run has been given at each resume, and its form as the state of a poll (journal.proto). */
+#ifndef SDK_JOURNAL_H
+#define SDK_JOURNAL_H
+
+#include "base/arena.h"
+#include "base/buf.h"
+
+#define JOURNAL_TYPE_URL "type.googleapis.com/dispatch.c.v1.Journal"
+
+struct journal_resume {
+    int64_t now_ns;
+    uint32_t n_calls;        /* begun when it suspended, in all */
+    const char **functions;  /* of those begun since the suspension before */
+    size_t n_functions;
+    struct slice *results;   /* serialized CallResults */
+    size_t n_results;
+    const char *poll_error;  /* "" without */
+};
+
+/* Everything lives in the arena that it was made in. */
+struct journal {
+    uint64_t fingerprint;
+    struct slice input;      /* any; data NULL = none */
+    struct journal_resume *resumes;
+    size_t n_resumes, cap_resumes;
+};
+
+/* Room for one more resume, zeroed; NULL when out of memory. */
+struct journal_resume *journal_add(struct journal *journal, struct arena *arena);
+/* Appends the serialized Any that is the poll's typed state. */
+dr_code journal_encode(const struct journal *journal, struct buf *buf, struct dr_error *error);
+/* The reverse. DR_FAILED_PRECONDITION: this is no journal that we can read; DR_NO_MEMORY. */
+dr_code journal_decode(struct slice any, struct arena *arena, struct journal *ret_journal, struct dr_error *error);
+
+#endif

@@ -1,0 +1,224 @@
+#include "sdk/test_server.h"
+
+#include "base/error.h"
+#include "base/mem.h"
+#include "sdk/endpoint.h"
+#include "server/server.h"
+#include "server/transport_local.h"
+
+#include <pthread.h>
+#include <stdio.h>
+
+#define PARKED_MAX 1000
+#define TRACE_CALLS_MAX 1000
+
+struct test_server {
+    struct transport *transport;  /* in process */
+    struct handler *handler;
+    struct driver *driver;
+    struct server *http;          /* over loopback: owns the driver */
+    dr_endpoint *endpoint;
+    dr_client *client;
+    char url[64];
+};
+
+static int64_t now_ns(void *arg)
+{
+    struct test_server *server = arg;
+    return driver_now_ns(server->driver);
+}
+
+static void run_local(void *arg, struct slice request, struct transport_local_reply *reply)
+{
+    struct test_server *server = arg;
+    struct buf body;
+    buf_init(&body, WIRE_MESSAGE_BYTES_MAX);
+    struct dr_error error = {0};
+    dr_code code = handler_run(server->handler, request, &body, &error);
+    if (code) {
+        reply->status = code == DR_NOT_FOUND           ? DR_STATUS_NOT_FOUND
+                        : code == DR_INVALID_ARGUMENT ? DR_STATUS_INVALID_ARGUMENT
+                                                      : DR_STATUS_TEMPORARY_ERROR;
+        snprintf(reply->message, sizeof reply->message, "%.300s", error.message);
+    } else {
+        reply->body = buf_steal(&body, &reply->len);
+    }
+    buf_deinit(&body);
+}
+
+static dr_code fill_config(const struct dr_test_options *options, struct driver_config *config, struct dr_error *error)
+{
+    config->clock = DRIVER_CLOCK_VIRTUAL;
+    config->drain_timeout_ns = -1;
+    config->engine.seed[0] = options->seed ? options->seed : 1;
+    config->engine.retention_ns = TIME_NEVER;
+    return store_memory_open(&config->store, error);
+}
+
+static dr_code open_local(struct test_server *server, const struct dr_test_options *options, struct dr_error *error)
+{
+    struct driver_config config = {0};
+    snprintf(server->url, sizeof server->url, "%s", DR_TEST_ENDPOINT_URL);
+    server->handler = handler_create(&(struct handler_config){
+        .registry = options->registry, .parked_max = PARKED_MAX, .now_ns = now_ns, .now_arg = server});
+    if (!server->handler)
+        return error_set(error, DR_NO_MEMORY, "test server: out of memory");
+    server->transport = transport_local_create(0);
+    config.transport = server->transport;
+    dr_code code = transport_local_add(server->transport, slice_text(server->url), run_local, server, error);
+    if (!code)
+        code = fill_config(options, &config, error);
+    if (!code)
+        code = driver_create(&config, &server->driver, error);
+    if (!code)
+        code = driver_start(server->driver, error);
+    return code;
+}
+
+static dr_code open_http(struct test_server *server, const struct dr_test_options *options, struct dr_error *error)
+{
+    const char *const keys[] = {DR_TEST_API_KEY};
+    struct server_config config = {.api_keys = keys, .n_api_keys = 1};
+    struct dr_endpoint_options endpoint = {.address = "127.0.0.1:0", .registry = options->registry};
+    dr_code code = fill_config(options, &config.driver, error);
+    if (!code)
+        code = server_create(&config, &server->http, error);
+    if (!code) {
+        server->driver = server_driver(server->http);
+        code = endpoint_start(&endpoint, now_ns, server, &server->endpoint, error);
+    }
+    if (!code)
+        code = server_start(server->http, error);
+    if (code)
+        return code;
+    char api_url[64];
+    snprintf(server->url, sizeof server->url, "%.60s", dr_endpoint_url(server->endpoint));
+    snprintf(api_url, sizeof api_url, "http://127.0.0.1:%u", server_port(server->http));
+    return dr_client_open(&(struct dr_client_options){.api_key = DR_TEST_API_KEY, .api_url = api_url}, &server->client,
+                          error);
+}
+
+dr_code test_server_open(const struct dr_test_options *options, struct test_server **ret_server, struct dr_error *error)
+{
+    struct dr_test_options none = {0};
+    if (!options)
+        options = &none;
+    struct test_server *server = mem_zalloc(sizeof *server);
+    if (!server)
+        return error_set(error, DR_NO_MEMORY, "test server: out of memory");
+    dr_code code = options->transport == DR_TEST_HTTP ? open_http(server, options, error)
+                                                      : open_local(server, options, error);
+    if (code)
+        test_server_close(server);
+    else
+        *ret_server = server;
+    return code;
+}
+
+void test_server_close(struct test_server *server)
+{
+    if (!server)
+        return;
+    dr_client_close(server->client);
+    if (server->http) {
+        server_stop(server->http);
+        dr_endpoint_stop(server->endpoint); /* before the server's end: its functions ask the driver's clock */
+        server_destroy(server->http);
+    } else {
+        if (server->driver)
+            driver_stop(server->driver);
+        if (server->transport)
+            transport_local_remove(server->transport, slice_text(server->url));
+        driver_destroy(server->driver);
+        transport_destroy(server->transport);
+        handler_destroy(server->handler);
+    }
+    mem_free(server);
+}
+
+struct driver *test_server_driver(struct test_server *server)
+{
+    return server->driver;
+}
+
+const char *test_server_endpoint(const struct test_server *server)
+{
+    return server->url;
+}
+
+dr_client *test_server_client(const struct test_server *server)
+{
+    return server->client;
+}
+
+void test_server_forget_stacks(struct test_server *server)
+{
+    handler_forget(server->endpoint ? endpoint_handler(server->endpoint) : server->handler);
+}
+
+/* ---- the trace ---- */
+
+struct tracing {
+    struct buf *buf;
+    pthread_mutex_t lock;
+    pthread_cond_t done;
+    bool is_done;
+};
+
+static void trace_line(struct buf *buf, const struct driver_call *call, unsigned depth)
+{
+    const struct call_record *record = call->record;
+    char id[ID_TEXT_SIZE];
+    (void)buf_printf(buf, "%*s%s  %s", (int)(2 * depth + 2), "", blob_text(record->function), id_format(record->id, id));
+    if (record->state != CALL_DONE)
+        (void)buf_printf(buf, "  %s", call->why);
+    else
+        (void)buf_printf(buf, "  %s", dr_status_text(record->status));
+    if (record->attempts > 1)
+        (void)buf_printf(buf, ", %u attempts", record->attempts);
+    if (error_record_is_set(&record->error))
+        (void)buf_printf(buf, ": %s: %s", blob_text(record->error.type), blob_text(record->error.message));
+    else if (record->last_error && record->state != CALL_DONE)
+        (void)buf_printf(buf, ", last failure: %s", blob_text(record->last_error));
+    (void)buf_append_text(buf, "\n");
+}
+
+/* Calls come newest first; ids sort by time, so the oldest child is found from the end. */
+static void trace_children(struct buf *buf, const struct driver_call *calls, size_t n, struct id parent, unsigned depth)
+{
+    for (size_t i = n; i-- > 0;) {
+        if (!id_equal(calls[i].record->parent, parent))
+            continue;
+        trace_line(buf, &calls[i], depth);
+        if (depth < WIRE_DEPTH_MAX)
+            trace_children(buf, calls, n, calls[i].record->id, depth + 1);
+    }
+}
+
+static void on_calls(void *arg, dr_code code, const char *message, const struct driver_call *calls, size_t n)
+{
+    struct tracing *tracing = arg;
+    if (code)
+        (void)buf_printf(tracing->buf, "  (no trace: %s)\n", message);
+    else
+        trace_children(tracing->buf, calls, n, (struct id){{0}}, 0);
+    pthread_mutex_lock(&tracing->lock);
+    tracing->is_done = true;
+    pthread_cond_signal(&tracing->done);
+    pthread_mutex_unlock(&tracing->lock);
+}
+
+void test_server_trace(struct test_server *server, struct buf *buf)
+{
+    struct tracing tracing = {.buf = buf, .lock = PTHREAD_MUTEX_INITIALIZER, .done = PTHREAD_COND_INITIALIZER};
+    struct store_filter filter = {.status = -1, .limit = TRACE_CALLS_MAX};
+    struct dr_error error = {0};
+    if (driver_list(server->driver, &filter, on_calls, &tracing, &error) != DR_OK) {
+        (void)buf_printf(buf, "  (no trace: %s)\n", error.message);
+        return;
+    }
+    pthread_mutex_lock(&tracing.lock);
+    while (!tracing.is_done)
+        pthread_cond_wait(&tracing.done, &tracing.lock);
+    pthread_mutex_unlock(&tracing.lock);
+}
