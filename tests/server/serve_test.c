@@ -1,10 +1,15 @@
 /* The real binary, from outside: how it starts, says that it is ready, refuses and stops. */
 #include "base/testing.h"
 
+#include "poster.h"
 #include "process.h"
+#include <arpa/inet.h>
+#include <netinet/in.h>
+#include <sched.h>
 #include <signal.h>
 #include <stdio.h>
 #include <string.h>
+#include <sys/socket.h>
 #include <unistd.h>
 
 #define ARGUMENTS(...) ((const char *const[]){__VA_ARGS__, NULL})
@@ -115,6 +120,40 @@ static void a_port_in_use_is_refused(void **state)
     close(process.err_file);
 }
 
+/* An endpoint that takes a request and never answers keeps a graceful stop waiting. */
+static void a_second_signal_ends_it_at_once(void **state)
+{
+    (void)state;
+    struct process process;
+    struct poster poster;
+    struct sockaddr_in address = {.sin_family = AF_INET, .sin_addr.s_addr = htonl(INADDR_LOOPBACK)};
+    socklen_t address_len = sizeof address;
+    char request[256];
+    char errors[PROCESS_TEXT_SIZE];
+    int listener = socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0);
+    assert_int_equal(bind(listener, (struct sockaddr *)&address, sizeof address), 0);
+    assert_int_equal(listen(listener, 1), 0);
+    assert_int_equal(getsockname(listener, (struct sockaddr *)&address, &address_len), 0);
+    process_start(&process, ARGUMENTS("serve", "--memory", "--listen", "127.0.0.1:0", "--api-key", "k",
+                                      "--drain-timeout", "1h"));
+    assert_true(process_wait_ready(&process));
+    poster_open(&poster, process.url, "k");
+    snprintf(request, sizeof request, "{\"calls\":[{\"endpoint\":\"http://127.0.0.1:%u\",\"function\":\"f\"}]}",
+             ntohs(address.sin_port));
+    assert_int_equal(poster_post(&poster, "/dispatch.sdk.v1.DispatchService/Dispatch", "application/json",
+                                 slice_text(request)), 200);
+    int attempt = accept(listener, NULL, NULL);
+    process_signal(&process, SIGTERM);
+    while (!strstr(process_errors(&process, errors), "stopping"))
+        sched_yield();
+    process_signal(&process, SIGTERM);
+    assert_int_equal(process_wait(&process), 1);
+    poster_close(&poster);
+    close(attempt);
+    close(listener);
+    close(process.err_file);
+}
+
 static void wrong_flags_are_named(void **state)
 {
     (void)state;
@@ -156,6 +195,7 @@ int main(void)
         cmocka_unit_test(a_second_server_on_the_same_database_is_refused),
         cmocka_unit_test(starts_again_after_a_kill),
         cmocka_unit_test(a_port_in_use_is_refused),
+        cmocka_unit_test(a_second_signal_ends_it_at_once),
         cmocka_unit_test(wrong_flags_are_named),
         cmocka_unit_test(a_database_that_is_none_is_refused),
         cmocka_unit_test(help_lists_every_flag_with_its_variable),
