@@ -189,6 +189,7 @@ void client_take_posts(struct http_client *client)
 static void *client_main(void *arg)
 {
     struct http_client *client = arg;
+    (void)pthread_setname_np(pthread_self(), "http-client");
     (void)uv_run(&client->loop, UV_RUN_DEFAULT);
     return NULL;
 }

@@ -744,6 +744,67 @@ static void serves_many_threads_at_once(void **state)
     http_server_destroy(server);
 }
 
+/* localhost has two addresses, of which only one is listened on; and sockets that never connect, many at once. */
+static void survives_sockets_that_do_not_connect(void **state)
+{
+    (void)state;
+    struct http_server *server = NULL;
+    struct http_server_config config = {.on_request = on_echo};
+    assert_int_equal(http_server_create(&config, &server, NULL), DR_OK);
+    assert_int_equal(http_server_start(server, NULL), DR_OK);
+    struct http_client *client = client_start();
+    uint16_t refused_port;
+    close(raw_listen(&refused_port));
+    char localhost[URL_SIZE];
+    (void)snprintf(localhost, sizeof(localhost), "http://localhost:%u/", http_server_port(server));
+    for (int round = 0; round < 10; round++) {
+        struct reply replies[30];
+        for (int i = 0; i < 30; i++)
+            post_to(client, &replies[i], i % 3 ? url_of(refused_port) : localhost, "ping", LONG_NS, 0);
+        http_client_cancel(client, replies[round].token);
+        for (int i = 0; i < 30; i++) {
+            enum http_outcome outcome = await_reply(&replies[i])->outcome;
+            if (outcome != HTTP_CANCELLED || i != round)
+                assert_int_equal(outcome, i % 3 ? HTTP_CONNECT_FAILED : HTTP_RESPONDED);
+            reply_deinit(&replies[i]);
+        }
+    }
+    http_client_destroy(client);
+    http_server_destroy(server);
+}
+
+/* Whichever allocation fails, the post has one result and the next one works. */
+static void survives_allocation_faults(void **state)
+{
+    (void)state;
+    struct http_server *server = NULL;
+    struct http_server_config config = {.on_request = on_echo};
+    assert_int_equal(http_server_create(&config, &server, NULL), DR_OK);
+    assert_int_equal(http_server_start(server, NULL), DR_OK);
+    char url[URL_SIZE];
+    (void)snprintf(url, sizeof(url), "http://127.0.0.1:%u/", http_server_port(server));
+    int is_hit = 1;
+    for (unsigned long nth = 1; is_hit; nth++) {
+        assert_true(nth < 1000);
+        struct http_client *client = NULL;
+        struct http_client_config client_config = {.user_agent = "test"};
+        struct reply reply;
+        reply_init(&reply);
+        struct http_post post = {.url = url, .timeout_ns = LONG_NS, .on_done = on_done, .arg = &reply};
+        mem_fault_set(nth);
+        dr_code code = http_client_create(&client_config, &client, NULL);
+        if (code == DR_OK && (code = http_client_post(client, &post, NULL)) == DR_OK)
+            (void)await_reply(&reply);
+        http_client_destroy(client);
+        is_hit = mem_fault_hit();
+        mem_fault_set(0);
+        if (!is_hit)
+            assert_int_equal(reply.result.outcome, HTTP_RESPONDED);
+        reply_deinit(&reply);
+    }
+    http_server_destroy(server);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -769,6 +830,8 @@ int main(void)
         cmocka_unit_test(refuses_more_posts_than_allowed),
         cmocka_unit_test(destroy_ends_every_post),
         cmocka_unit_test(serves_many_threads_at_once),
+        cmocka_unit_test(survives_sockets_that_do_not_connect),
+        cmocka_unit_test(survives_allocation_faults),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -54,6 +54,7 @@ void connection_accept(struct http_server *server)
     struct http_connection *connection = connection_create(server);
     if (!connection) {
         server->is_accept_waiting = true;
+        server_timer_need(server, uv_now(&server->loop) + ACCEPT_RETRY_MS);
         return;
     }
     if (uv_accept((uv_stream_t *)&server->listener, (uv_stream_t *)&connection->tcp)) {

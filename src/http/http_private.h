@@ -20,6 +20,7 @@
 #define KEPT_BODY_BYTES 65536       /* a connection keeps buffers up to this size between requests */
 #define KEPT_HEAD_BYTES 8192
 #define DRAIN_MS 3000               /* how long a peer may go on sending what nobody reads */
+#define ACCEPT_RETRY_MS 50          /* after memory ran out */
 #define PEER_TEXT_SIZE 64
 
 /* Where a connection is; each phase has one list in the server, in the order of deadlines, as each has one timeout. */
@@ -131,6 +132,8 @@ struct http_server {
 /* http_server.c */
 void server_timer_need(struct http_server *server, uint64_t deadline_ms);
 void server_connection_closed(struct http_server *server);
+/* Takes the connection that had to wait, if there is one. */
+void server_accept_again(struct http_server *server);
 void server_stop_check(struct http_server *server);
 void server_unref(struct http_server *server);
 

@@ -61,6 +61,7 @@ static void on_timer(uv_timer_t *timer)
     }
     if (server->is_stopping)
         server_timer_need(server, server->stop_ms);
+    server_accept_again(server);
     for (int phase = 0; phase < N_PHASES; phase++) {
         while (server->timeouts_ms[phase] && !list_is_empty(&server->phases[phase])) {
             struct http_connection *connection =
@@ -146,13 +147,18 @@ static void on_async(uv_async_t *async)
         server_stop_check(server);
 }
 
+void server_accept_again(struct http_server *server)
+{
+    if (!server->is_accept_waiting || server->is_stopping || server->n_connections >= server->config.connections_max)
+        return;
+    server->is_accept_waiting = false;
+    connection_accept(server);
+}
+
 void server_connection_closed(struct http_server *server)
 {
     server->n_connections--;
-    if (server->is_accept_waiting && !server->is_stopping) {
-        server->is_accept_waiting = false;
-        connection_accept(server);
-    }
+    server_accept_again(server);
     server_stop_check(server);
 }
 
@@ -160,6 +166,7 @@ static void *loop_main(void *arg)
 {
     struct http_server *server = arg;
     server->loop_thread = pthread_self();
+    (void)pthread_setname_np(pthread_self(), "http-server");
     (void)uv_run(&server->loop, UV_RUN_DEFAULT);
     pthread_mutex_lock(&server->lock);
     server->is_loop_gone = true;

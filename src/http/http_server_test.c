@@ -719,6 +719,44 @@ static void exchanges_outlive_a_stop_and_the_server(void **state)
     close(fd);
 }
 
+/* Whichever allocation fails, the server answers the next request. */
+static void survives_allocation_faults(void **state)
+{
+    (void)state;
+    struct fixture fixture;
+    fixture_start(&fixture);
+    int is_hit = 1;
+    for (unsigned long nth = 1; is_hit; nth++) {
+        assert_true(nth < 1000);
+        int fd = raw_connect(fixture.port);
+        mem_fault_set(nth);
+        raw_send(fd, "POST /echo HTTP/1.1\r\nA: b\r\nContent-Length: 5\r\n\r\nhelloGET /last HTTP/1.1\r\n\r\n");
+        char text[4096];
+        size_t len = 0;
+        ssize_t n;
+        while ((n = recv(fd, text + len, sizeof(text) - 1 - len, 0)) > 0)
+            len += (size_t)n;
+        text[len] = '\0';
+        is_hit = mem_fault_hit();
+        mem_fault_set(0);
+        close(fd);
+        if (!is_hit)
+            assert_has(text, "hello");
+        assert_has(raw_ask(fixture.port, "GET /show HTTP/1.1\r\nConnection: close\r\n\r\n"), "200 OK");
+    }
+    fixture_end(&fixture);
+    struct http_server_config config = {.on_request = on_request};
+    for (unsigned long nth = 1; nth <= 3; nth++) {
+        mem_fault_set(nth);
+        dr_code code = http_server_create(&config, &fixture.server, NULL);
+        mem_fault_set(0);
+        if (code == DR_OK)
+            http_server_destroy(fixture.server);
+        else
+            assert_int_equal(code, DR_NO_MEMORY);
+    }
+}
+
 static void says_why_it_cannot_listen(void **state)
 {
     (void)state;
@@ -769,6 +807,7 @@ int main(void)
         cmocka_unit_test(stop_waits_for_open_exchanges_and_sends_their_answers),
         cmocka_unit_test(stop_sends_what_was_answered_before_it),
         cmocka_unit_test(exchanges_outlive_a_stop_and_the_server),
+        cmocka_unit_test(survives_allocation_faults),
         cmocka_unit_test(says_why_it_cannot_listen),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
