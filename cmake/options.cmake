@@ -39,5 +39,6 @@ add_library(dispatch_options INTERFACE)
 target_include_directories(dispatch_options INTERFACE ${CMAKE_SOURCE_DIR}/src ${CMAKE_SOURCE_DIR}/include)
 # snprintf that cuts is meant to cut; gcc warns of it when it optimises.
 target_compile_options(dispatch_options INTERFACE
-    -Wall -Wextra -Wshadow -Wmissing-prototypes -Wstrict-prototypes -Wpointer-arith -Wvla -Wno-format-truncation
+    -Wall -Wextra -Wshadow -Wmissing-prototypes -Wstrict-prototypes -Wpointer-arith -Wvla
+    $<$<C_COMPILER_ID:GNU>:-Wno-format-truncation>
     $<$<BOOL:${DISPATCH_WERROR}>:-Werror>)
