@@ -238,7 +238,8 @@ static void run_client(unsigned long n)
     struct asking asking = {.n_left = n - N_IN_FLIGHT, .n_open = N_IN_FLIGHT};
     pthread_mutex_init(&asking.lock, NULL);
     pthread_cond_init(&asking.over, NULL);
-    (void)snprintf(asking.url, sizeof(asking.url), "http://127.0.0.1:%u/dispatch.sdk.v1.FunctionService/Run", server.port);
+    (void)snprintf(asking.url, sizeof(asking.url), "http://127.0.0.1:%u/dispatch.sdk.v1.FunctionService/Run",
+                   server.port);
     struct http_client_config config = {0};
     CHECK(http_client_create(&config, &asking.client, NULL) == DR_OK);
     int64_t start_ns = clock_monotonic_ns();

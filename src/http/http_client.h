@@ -3,11 +3,11 @@
  *
  * Not done, on purpose: redirects are not followed (a 3xx is a response), no Accept-Encoding (Go endpoints would
  * compress), no Expect: 100-continue, no chunked requests (Python endpoints refuse them: compatibility Q12). Replies in
- * HTTP/1.0 that end with the connection are read. Proxies: the environment (http_proxy, https_proxy, all_proxy, no_proxy,
- * read at create), but never for loopback. Only http and https.
+ * HTTP/1.0 that end with the connection are read. Proxies: the environment (http_proxy, https_proxy, all_proxy,
+ * no_proxy, read at create), but never for loopback. Only http and https.
  *
- * A kept-alive connection that the peer closes before the first byte of a reply leaves it unknown whether the request was
- * read: it is then sent once more on a fresh connection, within the same post.
+ * A kept-alive connection that the peer closes before the first byte of a reply leaves it unknown whether the request
+ * was read: it is then sent once more on a fresh connection, within the same post.
  *
  * Threads: post and cancel from any thread, never blocking. Callbacks come from the client's thread, one at a time,
  * never from inside post or cancel; they must not block, and may post and cancel. */

@@ -302,7 +302,8 @@ static void reads_a_reply_split_at_every_byte(void **state)
     struct http_client *client = client_start();
     uint16_t port;
     int listener = raw_listen(&port);
-    const char *answer = "HTTP/1.1 200 OK\r\nContent-Type: a/b\r\nTransfer-Encoding: chunked\r\n\r\n2\r\nhi\r\n0\r\n\r\n";
+    const char *answer = "HTTP/1.1 200 OK\r\nContent-Type: a/b\r\nTransfer-Encoding: chunked\r\n\r\n"
+                         "2\r\nhi\r\n0\r\n\r\n";
     int fd = -1;
     for (size_t cut = 1; cut < strlen(answer); cut++) {
         struct reply reply;

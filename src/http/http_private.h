@@ -1,8 +1,8 @@
-/* Insides of the HTTP server, shared by http_server.c, http_connection.c, http1.c and http_exchange.c.
+/* Insides of the HTTP server, shared by http_server.c, http_connection.c, http1*.c and http_exchange.c.
  *
  *   http_server.c      loop thread, listener, answers coming in from other threads, one timer, stop
  *   http_connection.c  a socket: bytes in, bytes out, deadlines, closing. TLS will sit here, between socket and bytes
- *   http1.c            bytes <-> exchanges by HTTP/1.1 (llhttp). HTTP/2 will be its sibling
+ *   http1.c            bytes <-> exchanges by HTTP/1.1; http1_parse.c the half that reads. HTTP/2 will be their sibling
  *   http_exchange.c    what users see of a request, and the making of answers
  *
  * All of it runs on the loop thread, but for http_exchange_respond, which meets the loop in `answered`. */
@@ -151,6 +151,14 @@ void connection_expired(struct http_connection *connection);
 /* The socket is gone and the exchange answered: frees, in whichever order that happened. */
 void connection_free_if_over(struct http_connection *connection);
 void connection_free(struct http_connection *connection);
+
+/* http1_parse.c */
+void http1_parse_init(struct http_connection *connection);
+/* Feeds the parser until the message is whole (is_message_done) or refused (is_refused); returns how many of the bytes
+ * belong to the message. */
+size_t http1_parse(struct http_connection *connection, const char *data, size_t len);
+/* Answers for the server itself. What is still to come of the request will not be read. */
+void http1_refuse(struct http_connection *connection, int status, dr_code code, const char *text);
 
 /* http1.c */
 void http1_init(struct http_connection *connection);

@@ -108,9 +108,9 @@ bool http_exchange_is_chunked(const struct http_exchange *exchange);
 const char *http_exchange_peer(const struct http_exchange *exchange);
 
 /* From on_request only, once: tells when the peer leaves before the answer (long polls). on_abort is called at most
- * once, on the loop thread; it may run while another thread is just answering. on_release (NULL = none) is called exactly
- * once after the answer, when on_abort can run no more: the place to free arg. It comes from the loop thread, or, after
- * a stop, from the thread that answers. */
+ * once, on the loop thread; it may run while another thread is just answering. on_release (NULL = none) is called
+ * exactly once after the answer, when on_abort can run no more: the place to free arg. It comes from the loop thread,
+ * or, after a stop, from the thread that answers. */
 void http_exchange_on_abort(struct http_exchange *exchange, http_abort_fn *on_abort, http_release_fn *on_release,
                             void *arg);
 

@@ -259,7 +259,8 @@ static void answers_a_thousand_pipelined_requests(void **state)
     fixture_start(&fixture);
     int fd = raw_connect(fixture.port);
     for (int i = 0; i < 1000; i++)
-        raw_send(fd, i % 2 ? "POST /thread HTTP/1.1\r\nContent-Length: 4\r\n\r\nDONE" : "GET /nothing HTTP/1.1\r\n\r\n");
+        raw_send(fd, i % 2 ? "POST /thread HTTP/1.1\r\nContent-Length: 4\r\n\r\nDONE"
+                           : "GET /nothing HTTP/1.1\r\n\r\n");
     shutdown(fd, SHUT_WR);
     const char *text = raw_read_all(fd);
     int n_answers = 0;
