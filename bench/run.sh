@@ -2,4 +2,5 @@
 # Runs every benchmark of the build folder given. Targets and peers: docs/design, "Speed".
 set -e
 build=${1:-build}
+"$build/bin/http_floor"
 "$build/bin/server_cost"
