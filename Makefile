@@ -6,7 +6,7 @@ JOBS ?= $(shell nproc 2>/dev/null || echo 2)
 # Words of the ctest command line: make test TESTS="-R engine"
 TESTS ?=
 
-RELEASE = -DCMAKE_BUILD_TYPE=RelWithDebInfo -DDISPATCH_TESTS=OFF
+RELEASE = -DCMAKE_BUILD_TYPE=RelWithDebInfo -DDISPATCH_TESTS=OFF -DCMAKE_INSTALL_PREFIX=$(PREFIX)
 SANITIZED = -DCMAKE_BUILD_TYPE=Debug -DDISPATCH_SANITIZE=address,undefined
 THREADED = -DCMAKE_BUILD_TYPE=Debug -DDISPATCH_SANITIZE=thread
 VALGRIND = -DCMAKE_BUILD_TYPE=RelWithDebInfo \
@@ -58,7 +58,7 @@ fuzz: packages
 	@$(BUILD)/fuzz/bin/$(TARGET)_fuzzer -max_total_time=$(SECONDS) -max_len=4096 $(BUILD)/fuzz/corpus/$(TARGET)
 
 install: build
-	@cmake --install $(BUILD) --prefix $(PREFIX)
+	@cmake --install $(BUILD)
 
 clean:
 	rm -rf $(BUILD)

@@ -77,7 +77,7 @@ static void open_store(struct subject *subject)
 int subject_open(void **state)
 {
     struct subject *subject = mem_must_zalloc(sizeof *subject);
-    subject->is_sqlite = *state == SUBJECT_SQLITE;
+    subject->is_sqlite = strcmp(*state, SUBJECT_SQLITE) == 0;
     if (subject->is_sqlite) {
         directory_make(subject->directory, sizeof subject->directory);
         snprintf(subject->path, sizeof subject->path, "%s/dispatch.db", subject->directory);
