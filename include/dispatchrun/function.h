@@ -84,7 +84,9 @@ DR_API int64_t dr_now(const dr_call *call);
 /* 64 random bits that are the same in every run of this call. Not for secrets. */
 DR_API uint64_t dr_random(dr_call *call);
 
-/* ---- Memory of a run; NULL when out of memory ---- */
+/* ---- Memory of a run ----
+ * When there is none left, the run ends here with a retryable failure (DR_STATUS_TEMPORARY_ERROR): it need not check for
+ * NULL. Only in what was deferred they give NULL. */
 
 DR_API void *dr_alloc(dr_call *call, size_t size);
 DR_API const char *dr_format(dr_call *call, const char *format, ...) DR_PRINTF(2, 3);
@@ -108,7 +110,8 @@ DR_API dr_outcome dr_become_value(dr_call *call, const dr_function *function, dr
 
 /* ---- Calling other functions ---- */
 
-/* Begins a call without waiting for it; it is made when the run next awaits. Takes the input. NULL when out of memory. */
+/* Begins a call without waiting for it; it is made when the run next awaits. Takes the input; one that is NULL (it could
+ * not be made) counts as out of memory, which ends the caller. NULL outside of functions and tests only. */
 DR_API dr_task *dr_begin_value(const dr_function *function, dr_value *input);
 /* The same, whatever options it needs (expiration, version, another endpoint); function and input are in `options`. */
 DR_API dr_task *dr_begin_call(const struct dr_call_options *options);

@@ -265,7 +265,9 @@ void dr_sleep(int64_t ns)
     struct caller *caller = caller_current();
     if (!caller || ns <= 0)
         return;
-    int64_t until_ns = caller->methods->now_ns(caller) + ns;
+    int64_t until_ns;
+    if (__builtin_add_overflow(caller->methods->now_ns(caller), ns, &until_ns))
+        until_ns = INT64_MAX;
     for (;;) {
         int64_t left_ns = until_ns - caller->methods->now_ns(caller);
         if (left_ns <= 0 || caller->methods->wait_more(caller, SIZE_MAX, left_ns))

@@ -19,7 +19,6 @@ struct dr_task {
     int64_t expiration_ns;
     dr_value *input;        /* owned by the caller */
     dr_result *result;      /* owned; NULL until it is there */
-    bool is_sent;
     char id[DR_ID_SIZE];    /* where the kind of caller knows it */
 };
 

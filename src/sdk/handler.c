@@ -167,8 +167,6 @@ static dr_code rebuild(const dr_function *function, const struct wire_run_reques
         return code;
     run_continue(call);
     if (call->end == RUN_GOES_ON) {
-        for (size_t i = 0; i < call->caller.n_tasks; i++)
-            call->caller.tasks[i]->is_sent = true; /* by the poll that this request answers */
         *ret_call = call;
         return DR_OK;
     }

@@ -51,23 +51,36 @@ static void check_calls(struct dr_call *call, const struct journal_resume *resum
         if (strcmp(resume->functions[i], call->caller.tasks[call->n_named + i]->function) != 0)
             incompatible(call, "the function began other calls than its journal tells");
     call->n_named = call->caller.n_tasks;
-    for (size_t i = 0; i < call->caller.n_tasks; i++)
-        call->caller.tasks[i]->is_sent = true;
 }
 
-static void reveal(struct dr_call *call)
+struct run_terms run_terms(const struct dr_call *call)
+{
+    size_t n_unsent = call->caller.n_tasks - call->n_sent;
+    size_t n_outstanding = call->caller.n_tasks - call->caller.n_done;
+    size_t n_wanted = call->n_wanted < n_outstanding ? call->n_wanted : n_outstanding;
+    if (n_unsent > DR_CALLS_MAX)
+        n_wanted = 1; /* come back soon: there are more calls to make */
+    if (n_wanted > DR_CALLS_MAX)
+        n_wanted = DR_CALLS_MAX;
+    return (struct run_terms){.n_calls = n_unsent < DR_CALLS_MAX ? n_unsent : DR_CALLS_MAX,
+                              .min_results = n_wanted > 0 ? n_wanted : 1,
+                              .max_results =
+                                  n_outstanding > 0 && n_outstanding < DR_CALLS_MAX ? n_outstanding : DR_CALLS_MAX};
+}
+
+/* Gives the function what the next resume of its journal brought. True when it came because the time was over. */
+static bool reveal(struct dr_call *call)
 {
     const struct journal_resume *resume = &call->journal.resumes[call->n_revealed];
-    size_t n_before = call->caller.n_tasks - call->caller.n_done;
+    struct run_terms terms = run_terms(call);
     check_calls(call, resume);
+    call->n_sent += terms.n_calls;
     dr_result **results = call->results[call->n_revealed];
     for (size_t i = 0; i < resume->n_results; i++) {
         dr_result *result = results[i];
         results[i] = NULL;
         (void)caller_set_result(&call->caller, dr_result_correlation_id(result), result); /* a stranger is dropped */
     }
-    /* min_results was all that could come, so less than all means that the time is over */
-    call->is_time_over = resume->n_results < n_before || n_before == 0;
     call->n_revealed++;
     if (resume->poll_error[0]) {
         call->status = DR_STATUS_INVALID_ARGUMENT;
@@ -75,18 +88,18 @@ static void reveal(struct dr_call *call)
         call->error_message = resume->poll_error;
         end_here(call, RUN_FAILED);
     }
+    return resume->n_results < terms.min_results;
 }
 
 static bool wait_more(struct caller *caller, size_t n_wanted, int64_t max_wait_ns)
 {
     struct dr_call *call = of_caller(caller);
-    if (call->n_revealed == call->journal.n_resumes) {
-        call->n_wanted = n_wanted;
-        call->max_wait_ns = max_wait_ns;
+    call->n_wanted = n_wanted;
+    call->max_wait_ns = max_wait_ns;
+    if (call->n_revealed == call->journal.n_resumes)
         coroutine_suspend(call->coroutine);
-    }
-    reveal(call);
-    return max_wait_ns >= 0 && call->is_time_over;
+    bool is_time_over = reveal(call);
+    return max_wait_ns >= 0 && is_time_over;
 }
 
 static void on_begin(struct caller *caller, struct dr_task *task)
@@ -132,8 +145,8 @@ static const struct caller_methods METHODS = {
 static void body(void *arg)
 {
     struct dr_call *call = arg;
-    dr_outcome outcome = call->function->run(call);
-    if (outcome.kind == 0 && call->end == RUN_GOES_ON) {
+    (void)call->function->run(call);
+    if (call->end == RUN_GOES_ON) {
         call->status = DR_STATUS_PERMANENT_ERROR;
         call->error_type = "InvalidResponseError";
         call->error_message = "the function returned without dr_return, dr_fail or dr_become";
@@ -174,18 +187,22 @@ static struct dr_call *create(const dr_function *function, const struct wire_run
 }
 
 /* Called with arguments, as Python calls: one positional argument alone is the input. */
-static void read_arguments(struct dr_call *call)
+static dr_code read_arguments(struct dr_call *call, struct dr_error *error)
 {
     dr_value *arguments = NULL, *keywords = NULL;
     if (dr_value_kind(call->input) != DR_KIND_MESSAGE)
-        return;
-    if (dr_value_unpickle_arguments(call->input, &arguments, &keywords, NULL) != DR_OK)
-        return; /* some other message: the function gets it as it is */
+        return DR_OK;
+    dr_code code = dr_value_unpickle_arguments(call->input, &arguments, &keywords, NULL);
+    if (code == DR_NO_MEMORY)
+        return error_set(error, code, "read the arguments: out of memory");
+    if (code)
+        return DR_OK; /* some other message: the function gets it as it is */
     call->arguments = arguments;
     call->keywords = keywords;
     dr_value_unref(call->input);
     bool is_single = dr_value_len(arguments) == 1 && dr_value_len(keywords) == 0;
     call->input = dr_value_ref(is_single ? dr_value_at(arguments, 0) : arguments);
+    return DR_OK;
 }
 
 static dr_code read_input(struct dr_call *call, struct slice any, struct dr_error *error)
@@ -197,9 +214,7 @@ static dr_code read_input(struct dr_call *call, struct slice any, struct dr_erro
         call->journal.input = slice_of(kept, any.len);
     }
     dr_code code = value_decode_any(any, &call->input, error);
-    if (!code)
-        read_arguments(call);
-    return code;
+    return code ? code : read_arguments(call, error);
 }
 
 struct dr_call *run_create(const dr_function *function, const struct wire_run_request *request,

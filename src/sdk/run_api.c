@@ -60,9 +60,19 @@ uint64_t dr_random(dr_call *call)
     return z ^ (z >> 31);
 }
 
+/* A run that is out of memory ends there, to be attempted again: no function has to check for NULL. What was deferred runs
+ * outside of the run and gets the NULL. */
+static void need(dr_call *call, const void *pointer)
+{
+    if (!pointer && caller_current() == &call->caller)
+        call->caller.methods->give_up(&call->caller, NULL);
+}
+
 void *dr_alloc(dr_call *call, size_t size)
 {
-    return arena_alloc(&call->caller.arena, size);
+    void *memory = arena_alloc(&call->caller.arena, size);
+    need(call, memory);
+    return memory;
 }
 
 const char *dr_format(dr_call *call, const char *format, ...)
@@ -71,6 +81,7 @@ const char *dr_format(dr_call *call, const char *format, ...)
     va_start(args, format);
     const char *text = arena_vprintf(&call->caller.arena, format, args);
     va_end(args);
+    need(call, text);
     return text;
 }
 
@@ -81,7 +92,10 @@ dr_code dr_defer(dr_call *call, void (*fn)(void *arg), void *arg)
 
 const dr_value *dr_keep(dr_call *call, dr_value *value)
 {
-    return caller_keep(&call->caller, value);
+    const dr_value *kept = caller_keep(&call->caller, value);
+    if (value)
+        need(call, kept);
+    return kept;
 }
 
 static dr_outcome end(dr_call *call, enum run_end how)

@@ -45,19 +45,16 @@ static dr_code encode_failure(dr_status status, const char *type, const char *me
     return wire_run_response_encode(&response, buf, error);
 }
 
-/* Calls that no poll has carried yet, at most DR_CALLS_MAX of them. Their inputs go to `inputs`, one behind the other. */
-static dr_code collect_calls(struct dr_call *call, struct wire_call *calls, struct buf *inputs, size_t *ret_n,
+/* The next n calls that no poll has carried yet. Their inputs go to `inputs`, one behind the other. */
+static dr_code collect_calls(struct dr_call *call, struct wire_call *calls, size_t n, struct buf *inputs,
                              struct dr_error *error)
 {
-    size_t n = 0;
     dr_code code = DR_OK;
-    for (size_t i = 0; i < call->caller.n_tasks && n < DR_CALLS_MAX && !code; i++) {
-        const struct dr_task *task = call->caller.tasks[i];
-        if (task->is_sent)
-            continue;
+    for (size_t i = 0; i < n && !code; i++) {
+        const struct dr_task *task = call->caller.tasks[call->n_sent + i];
         size_t start = inputs->len;
         code = value_encode_any(task->input, inputs, error);
-        calls[n++] = (struct wire_call){.correlation_id = task->number,
+        calls[i] = (struct wire_call){.correlation_id = task->number,
                                         .endpoint = slice_text(task->endpoint),
                                         .function = slice_text(task->function),
                                         .input = {.data = NULL, .len = inputs->len - start},
@@ -69,22 +66,7 @@ static dr_code collect_calls(struct dr_call *call, struct wire_call *calls, stru
         calls[i].input.data = at;
         at += calls[i].input.len;
     }
-    *ret_n = n;
     return code;
-}
-
-static void set_terms(const struct dr_call *call, size_t n_unsent, struct wire_poll *poll)
-{
-    size_t n_outstanding = call->caller.n_tasks - call->caller.n_done;
-    size_t n_wanted = call->n_wanted < n_outstanding ? call->n_wanted : n_outstanding;
-    if (n_unsent > DR_CALLS_MAX)
-        n_wanted = 1; /* come back soon: there are more calls to make */
-    if (n_wanted > DR_CALLS_MAX)
-        n_wanted = DR_CALLS_MAX;
-    poll->min_results = n_wanted > 0 ? (int32_t)n_wanted : 1;
-    poll->max_results = n_outstanding > 0 && n_outstanding < DR_CALLS_MAX ? (int32_t)n_outstanding : DR_CALLS_MAX;
-    poll->has_max_wait = call->max_wait_ns >= 0;
-    poll->max_wait_ns = call->max_wait_ns;
 }
 
 static dr_code keep_state(struct dr_call *call, struct slice state)
@@ -103,24 +85,23 @@ static dr_code encode_poll_with(struct dr_call *call, struct wire_call *calls, s
                                 struct buf *buf, struct dr_error *error)
 {
     struct wire_run_response response = {.status = DR_STATUS_OK, .outcome = WIRE_OUTCOME_POLL};
-    size_t n_unsent = 0;
-    for (size_t i = 0; i < call->caller.n_tasks; i++)
-        n_unsent += !call->caller.tasks[i]->is_sent;
-    dr_code code = collect_calls(call, calls, inputs, &response.poll.n_calls, error);
+    struct run_terms terms = run_terms(call);
+    dr_code code = collect_calls(call, calls, terms.n_calls, inputs, error);
     if (!code)
         code = journal_encode(&call->journal, state, error);
+    if (!code)
+        code = keep_state(call, buf_slice(state)); /* before the response: behind it nothing may fail */
     if (code)
         return code;
     response.poll.calls = calls;
+    response.poll.n_calls = terms.n_calls;
     response.poll.state_arm = WIRE_STATE_TYPED;
     response.poll.state = buf_slice(state);
-    set_terms(call, n_unsent, &response.poll);
-    code = wire_run_response_encode(&response, buf, error);
-    if (!code)
-        code = keep_state(call, buf_slice(state));
-    for (size_t i = 0; i < response.poll.n_calls && !code; i++)
-        call->caller.tasks[calls[i].correlation_id - 1]->is_sent = true;
-    return code;
+    response.poll.min_results = (int32_t)terms.min_results;
+    response.poll.max_results = (int32_t)terms.max_results;
+    response.poll.has_max_wait = call->max_wait_ns >= 0;
+    response.poll.max_wait_ns = call->max_wait_ns;
+    return wire_run_response_encode(&response, buf, error);
 }
 
 static dr_code encode_poll(struct dr_call *call, struct buf *buf, struct dr_error *error)
@@ -128,7 +109,7 @@ static dr_code encode_poll(struct dr_call *call, struct buf *buf, struct dr_erro
     struct buf inputs, state;
     buf_init(&inputs, WIRE_MESSAGE_BYTES_MAX);
     buf_init(&state, WIRE_MESSAGE_BYTES_MAX);
-    struct wire_call *calls = mem_zalloc((call->caller.n_tasks + 1) * sizeof *calls);
+    struct wire_call *calls = mem_zalloc((run_terms(call).n_calls + 1) * sizeof *calls);
     dr_code code = calls ? encode_poll_with(call, calls, &inputs, &state, buf, error) : DR_NO_MEMORY;
     mem_free(calls);
     buf_deinit(&inputs);
