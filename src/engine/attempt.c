@@ -91,18 +91,6 @@ void attempt_start_all(struct engine *engine)
         start(engine, container_of(entry, struct call, entry));
 }
 
-void attempt_detach(struct engine *engine, struct call *call)
-{
-    struct attempt *attempt = call->attempt;
-    if (!attempt)
-        return;
-    attempt->call = NULL; /* E8: the slot stays taken until the reply */
-    call->attempt = NULL;
-    struct engine_effect *effect = output_effect(engine, ENGINE_ABORT, 0);
-    effect->start.id = attempt->id;
-    effect->start.attempt = attempt->number;
-}
-
 static struct slice failure_text(struct engine *engine, const struct wire_run_response *response)
 {
     const struct wire_error *error = &response->result.error;

@@ -1,9 +1,9 @@
 /* The engine's insides, shared by the files of src/engine only. docs/design/engine.md has the rules (E1 to E10) that
  * this code cites; T1 to T9 and I1 to I8 are the design's.
  *
- * Files: engine.c (create, step, deadlines); output.c (batch, effects, what is held back); resident.c (what is in
- * memory, E1 E2); read.c (loads and scans, E3 E4); submit.c (T1); attempt.c (T2, replies); finish.c (T3 T4 T5 T9);
- * poll.c (T6 T7, mail); cancel.c (T8, sweeps); wait.c; why.c */
+ * Files, each using only those before it: output.c (batch, effects, what is held back), mail.c, sweep.c, creation.c,
+ * resident.c (what is in memory, E1 E2), wait.c, poll.c (T6 T7), finish.c (T3 T4 T5 T9), submit.c (T1), attempt.c (T2,
+ * replies), cancel.c (T8), read.c (loads and scans, E3 E4), engine.c (create, step, deadlines). why.c looks on. */
 #ifndef ENGINE_ENGINE_PRIVATE_H
 #define ENGINE_ENGINE_PRIVATE_H
 
@@ -210,7 +210,6 @@ void resident_place(struct engine *engine, struct call *call);
 void resident_deinit(struct engine *engine);
 
 /* read.c */
-void read_load(struct engine *engine, struct call *placeholder);
 void read_loaded(struct engine *engine, const struct engine_event *event);
 void read_next_scan(struct engine *engine); /* starts a scan when one is due and none is under way */
 void read_due_scanned(struct engine *engine, const struct engine_event *event);
@@ -223,15 +222,16 @@ void purge_purged(struct engine *engine, const struct engine_event *event);
 
 /* submit.c */
 void submit_calls(struct engine *engine, const struct engine_event *event);
+
+/* creation.c */
 /* A new scheduled call from a wire call; copies. Expiration from the wish, default and maximum. */
-void submit_record(struct engine *engine, const struct wire_call *wire, struct call_record *ret_record);
+void creation_record(struct engine *engine, const struct wire_call *wire, struct call_record *ret_record);
 /* A reference to `previous` when it has the same bytes, else a copy; NULL for an empty slice. Returns owned. */
-struct blob *submit_text(struct slice bytes, struct blob *previous);
+struct blob *creation_text(struct slice bytes, struct blob *previous);
 
 /* attempt.c */
 void attempt_start_all(struct engine *engine); /* T2, as far as limits allow */
 void attempt_done(struct engine *engine, const struct engine_event *event);
-void attempt_detach(struct engine *engine, struct call *call); /* the call ends; ENGINE_ABORT */
 
 /* finish.c */
 struct outcome {
@@ -249,10 +249,12 @@ void finish_restart(struct engine *engine, struct call *call, struct slice reaso
 
 /* poll.c */
 void poll_suspend(struct engine *engine, struct call *call, const struct wire_poll *poll); /* T6 */
-/* T7: true when the suspended call has what it waits for (time not considered). */
-bool poll_is_satisfied(const struct call *call);
 void poll_wake_if_satisfied(struct engine *engine, struct call *call);
 void poll_deliver(struct engine *engine, const struct call_record *child, uint64_t after_batch); /* of a done child */
+
+/* mail.c */
+/* T7: true when the suspended call has what it waits for (time not considered). */
+bool mail_satisfies_poll(const struct call *call);
 struct mail *mail_create(const struct call_record *child, uint64_t after_batch);
 void mail_add(struct call *call, struct mail *mail); /* takes; keeps the order of completion */
 /* Mail that arrived while loading, for another generation than the record turned out to have, does not count (E6). */
@@ -267,6 +269,8 @@ void cancel_asked(struct engine *engine, const struct engine_event *event);
 void cancel_answer_asks(struct engine *engine, struct call *call); /* after loading */
 void cancel_call(struct engine *engine, struct call *call, const char *message, bool is_mailed);
 void cancel_expire(struct engine *engine, struct call *call);
+
+/* sweep.c */
 void sweep_add(struct engine *engine, struct id parent, uint32_t below_generation);
 void sweep_deinit(struct engine *engine);
 

@@ -29,11 +29,23 @@ static void set_error(struct call_record *record, const struct outcome *outcome)
     }
 }
 
+static void detach_attempt(struct engine *engine, struct call *call)
+{
+    struct attempt *attempt = call->attempt;
+    if (!attempt)
+        return;
+    attempt->call = NULL; /* E8: the slot stays taken until the reply */
+    call->attempt = NULL;
+    struct engine_effect *effect = output_effect(engine, ENGINE_ABORT, 0);
+    effect->start.id = attempt->id;
+    effect->start.attempt = attempt->number;
+}
+
 void finish_call(struct engine *engine, struct call *call, const struct outcome *outcome, bool is_mailed)
 {
     struct call_record *record = &call->record;
     CHECK(record->state != CALL_DONE); /* I1 */
-    attempt_detach(engine, call);
+    detach_attempt(engine, call);
     record->state = CALL_DONE;
     record->status = record->last_status = (uint8_t)outcome->status;
     record->wake_ns = 0;
@@ -143,10 +155,10 @@ void finish_tail_call(struct engine *engine, struct call *call, const struct wir
         record->last_status = (uint8_t)response->status;
         record->due_ns = engine->now_ns;
     }
-    blob_set(&record->function, submit_text(tail.function, record->function));
-    blob_set(&record->endpoint, submit_text(tail.endpoint, record->endpoint));
+    blob_set(&record->function, creation_text(tail.function, record->function));
+    blob_set(&record->endpoint, creation_text(tail.endpoint, record->endpoint));
     if (tail.version.len)
-        blob_set(&record->version, submit_text(tail.version, record->version));
+        blob_set(&record->version, creation_text(tail.version, record->version));
     blob_set(&record->input, engine_blob(tail.input));
     schedule(engine, call, RECORD_CODE | RECORD_POLL);
 }

@@ -1,13 +1,6 @@
 /* Reading the store: loads of one call (E3), scans of many (E4), recovery (E10), purging. */
 #include "engine/engine_private.h"
 
-void read_load(struct engine *engine, struct call *placeholder)
-{
-    CHECK(placeholder->phase == PHASE_LOADING);
-    engine->n_loading++;
-    output_effect(engine, ENGINE_LOAD, 0)->read.id = placeholder->record.id;
-}
-
 /* E6: what the store knew, merged with what arrived since. */
 static void merge_mail(struct call *call, const struct engine_event *event)
 {

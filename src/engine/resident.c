@@ -35,9 +35,9 @@ struct call *resident_create(struct engine *engine, struct call_record *record)
 
 struct call *resident_placeholder(struct engine *engine, struct id id)
 {
-    struct call *call = create(engine, id, PHASE_LOADING);
-    read_load(engine, call);
-    return call;
+    engine->n_loading++;
+    output_effect(engine, ENGINE_LOAD, 0)->read.id = id;
+    return create(engine, id, PHASE_LOADING);
 }
 
 void resident_fill(struct call *call, struct call_record *record)
@@ -209,7 +209,7 @@ void resident_place(struct engine *engine, struct call *call)
     if (call->record.expires_ns <= engine->now_ns)
         return; /* the timer is due: cancel_expire in this step */
     bool is_due = call->record.due_ns <= engine->now_ns;
-    if (is_due || (call->record.state == CALL_SUSPENDED && poll_is_satisfied(call)))
+    if (is_due || (call->record.state == CALL_SUSPENDED && mail_satisfies_poll(call)))
         resident_set_ready(engine, call);
     else if (is_sleeper(engine, call))
         evict(engine, call);
