@@ -153,6 +153,7 @@ static void work_off(struct store_queue *queue, struct list *entries)
 static void *run(void *arg)
 {
     struct store_queue *queue = arg;
+    (void)pthread_setname_np(pthread_self(), "store");
     for (;;) {
         struct list taken;
         list_init(&taken);

@@ -35,6 +35,9 @@ static dr_code validate_endpoint(struct slice endpoint, bool is_required, struct
     if (!is_visible_ascii(endpoint))
         return error_set(error, DR_INVALID_ARGUMENT,
                          "Call endpoint holds a character that a URL cannot hold; percent-encode it");
+    if (memchr(endpoint.data, '?', endpoint.len) || memchr(endpoint.data, '#', endpoint.len))
+        return error_set(error, DR_INVALID_ARGUMENT,
+                         "Call endpoint cannot have a query or a fragment: the path of the service is put behind it");
     return DR_OK;
 }
 

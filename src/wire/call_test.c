@@ -20,7 +20,7 @@ static void takes_the_four_kinds_of_endpoint(void **state)
 {
     (void)state;
     assert_string_equal(refusal_of_endpoint("http://localhost:8000"), "");
-    assert_string_equal(refusal_of_endpoint("https://example.com/path?x=1"), "");
+    assert_string_equal(refusal_of_endpoint("https://example.com/path"), "");
     assert_string_equal(refusal_of_endpoint("bridge://session"), "");
     assert_string_equal(refusal_of_endpoint("arn:aws:lambda:us-west-2:123456789012:function:my:v1"), "");
 }
@@ -38,6 +38,15 @@ static void refuses_other_endpoints_in_the_words_of_the_original(void **state)
                         "Call endpoint holds a character that a URL cannot hold; percent-encode it");
     assert_string_equal(refusal_of_endpoint("http://a\r\nHost: b"),
                         "Call endpoint holds a character that a URL cannot hold; percent-encode it");
+}
+
+static void refuses_a_query_or_fragment_behind_which_the_path_would_be_put(void **state)
+{
+    (void)state;
+    const char *message =
+        "Call endpoint cannot have a query or a fragment: the path of the service is put behind it";
+    assert_string_equal(refusal_of_endpoint("https://example.com/path?x=1"), message);
+    assert_string_equal(refusal_of_endpoint("https://example.com#part"), message);
 }
 
 static void leaves_out_the_endpoint_in_a_poll(void **state)
@@ -98,6 +107,7 @@ int main(void)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(takes_the_four_kinds_of_endpoint),
         cmocka_unit_test(refuses_other_endpoints_in_the_words_of_the_original),
+        cmocka_unit_test(refuses_a_query_or_fragment_behind_which_the_path_would_be_put),
         cmocka_unit_test(leaves_out_the_endpoint_in_a_poll),
         cmocka_unit_test(takes_any_text_as_function_name),
         cmocka_unit_test(bounds_the_length_of_texts),
