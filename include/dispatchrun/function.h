@@ -45,7 +45,7 @@ typedef struct dr_function {
     const char *version;            /* NULL or a text: change it when suspended calls must start afresh */
     const char *endpoint;           /* where it is served, if not where its caller is; may be NULL */
     size_t stack_bytes;             /* 0 = DR_STACK_BYTES_DEFAULT */
-    struct dr_function *next;       /* the registry's */
+    struct dr_function *next;       /* the default registry's */
 } dr_function;
 
 #define DR_STACK_BYTES_DEFAULT (256 * 1024)

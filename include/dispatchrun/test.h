@@ -80,10 +80,10 @@ DR_API void dr_test_register(dr_test *test);
     }                                                                    \
     DR_TEST(test_name)                                                   \
     {                                                                    \
-        type self = {0};                                                 \
-        dr_test_defer(test_name##_teardown, &self);                      \
-        type##_setup(&self);                                             \
-        test_name##_method(&self);                                       \
+        type *self = (type *)dr_test_alloc(sizeof(type));                \
+        dr_test_defer(test_name##_teardown, self);                       \
+        type##_setup(self);                                              \
+        test_name##_method(self);                                        \
     }                                                                    \
     static void test_name##_method(type *self)
 
@@ -99,7 +99,10 @@ DR_API void dr_test_register(dr_test *test);
 DR_API void dr_test_advance(int64_t ns);
 /* The virtual time, ns since 1970. */
 DR_API int64_t dr_test_now(void);
-/* Runs fn(arg) when the test ends, passed or failed; last in, first out. Before the server is taken down. */
+/* Zeroed memory that lives until the test has ended and what was deferred has run. Never NULL inside a test. */
+DR_API void *dr_test_alloc(size_t size);
+/* Runs fn(arg) when the test ends, passed or failed; last in, first out. The server is still there, so it may call functions
+ * and check; a failure there fails the test. The body's own variables may be gone: give it memory of dr_test_alloc. */
 DR_API void dr_test_defer(void (*fn)(void *arg), void *arg);
 /* Drops all suspended stacks, as if the program had been started anew: functions go on from their journals. */
 DR_API void dr_test_forget_stacks(void);
@@ -122,8 +125,11 @@ DR_API void dr_check_equal_values(const char *file, int line, const char *what, 
 }
 #else
 /* Compares as dr_value_equal does, and shows both. */
-#define dr_check_equal(got, wanted) \
-    dr_check_equal_values(__FILE__, __LINE__, #got, dr_value_of(got), dr_value_of(wanted))
+#define dr_check_equal(got, wanted)                                                             \
+    do {                                                                                        \
+        dr_value *dr_check_got = dr_value_of(got); /* first: an await that fails leaves here */ \
+        dr_check_equal_values(__FILE__, __LINE__, #got, dr_check_got, dr_value_of(wanted));     \
+    } while (0)
 #define dr_test_submit(function, x, ret_id) dr_test_submit_value((function), dr_value_of(x), (ret_id))
 #endif
 #endif

@@ -7,11 +7,11 @@
 #include <pthread.h>
 #include <stdlib.h>
 
-struct primitive_entry {
-    struct primitive_entry *next;
-    dr_primitive *primitive;
-    void *arg;
+/* A function of a registry; function->next belongs to the default registry. */
+struct member {
+    struct member *next;
     char *name;
+    struct registry_entry entry;
 };
 
 struct dr_registry {
@@ -20,8 +20,7 @@ struct dr_registry {
     char *endpoint;
     dr_client *client;
     bool owns_client;
-    dr_function *functions;
-    struct primitive_entry *primitives;
+    struct member *members;
 };
 
 static pthread_mutex_t lock = PTHREAD_MUTEX_INITIALIZER;
@@ -40,36 +39,28 @@ static const dr_function *find_function(const dr_function *first, struct slice n
     return first;
 }
 
-static const struct primitive_entry *find_primitive(const dr_registry *registry, struct slice name)
+static const struct member *find_member(const dr_registry *registry, struct slice name)
 {
-    const struct primitive_entry *entry = registry->primitives;
-    while (entry && !is_named(entry->name, name))
-        entry = entry->next;
-    return entry;
-}
-
-static bool find_in(const dr_registry *registry, struct slice name, struct registry_entry *ret_entry)
-{
-    const dr_function *function = find_function(registry->functions, name);
-    const struct primitive_entry *primitive = function ? NULL : find_primitive(registry, name);
-    if (function)
-        *ret_entry = (struct registry_entry){.function = function};
-    else if (primitive)
-        *ret_entry = (struct registry_entry){.primitive = primitive->primitive, .primitive_arg = primitive->arg};
-    return function || primitive;
+    const struct member *member = registry->members;
+    while (member && !is_named(member->name, name))
+        member = member->next;
+    return member;
 }
 
 bool registry_find(const dr_registry *registry, struct slice name, struct registry_entry *ret_entry)
 {
     pthread_mutex_lock(&lock);
-    bool is_found = false;
-    for (const dr_registry *each = open_registries; each && !is_found; each = each->next)
-        is_found = (!registry || registry == each) && find_in(each, name, ret_entry);
-    const dr_function *function = is_found || registry ? NULL : find_function(default_functions, name);
-    if (function)
+    const struct member *member = NULL;
+    for (const dr_registry *each = open_registries; each && !member; each = each->next)
+        if (!registry || registry == each)
+            member = find_member(each, name);
+    const dr_function *function = member || registry ? NULL : find_function(default_functions, name);
+    if (member)
+        *ret_entry = member->entry;
+    else if (function)
         *ret_entry = (struct registry_entry){.function = function};
     pthread_mutex_unlock(&lock);
-    return is_found || function;
+    return member || function;
 }
 
 void dr_function_register(dr_function *function)
@@ -116,11 +107,11 @@ static dr_code check_name(const char *name, struct dr_error *error)
 
 static void free_registry(dr_registry *registry)
 {
-    while (registry->primitives) {
-        struct primitive_entry *entry = registry->primitives;
-        registry->primitives = entry->next;
-        mem_free(entry->name);
-        mem_free(entry);
+    while (registry->members) {
+        struct member *member = registry->members;
+        registry->members = member->next;
+        mem_free(member->name);
+        mem_free(member);
     }
     if (registry->owns_client)
         dr_client_close(registry->client);
@@ -199,28 +190,35 @@ dr_client *dr_registry_client(const dr_registry *registry)
     return registry->client;
 }
 
-/* Under the lock. */
-static dr_code check_new_name(const dr_registry *registry, const char *name, struct dr_error *error)
+static dr_code add_member(dr_registry *registry, const char *name, struct registry_entry entry, struct dr_error *error)
 {
     if (!name || !*name)
         return error_set(error, DR_INVALID_ARGUMENT, "missing function name");
-    if (find_function(registry->functions, slice_text(name)) || find_primitive(registry, slice_text(name)))
-        return error_set(error, DR_ALREADY_EXISTS, "function already registered with name '%s'", name);
-    return DR_OK;
+    struct member *member = mem_zalloc(sizeof *member);
+    char *name_copy = copy(name);
+    dr_code code = DR_OK;
+    pthread_mutex_lock(&lock);
+    if (!member || !name_copy)
+        code = error_set(error, DR_NO_MEMORY, "register '%s': out of memory", name);
+    else if (find_member(registry, slice_text(name)))
+        code = error_set(error, DR_ALREADY_EXISTS, "function already registered with name '%s'", name);
+    if (!code) {
+        *member = (struct member){.next = registry->members, .name = name_copy, .entry = entry};
+        registry->members = member;
+    }
+    pthread_mutex_unlock(&lock);
+    if (code) {
+        mem_free(name_copy);
+        mem_free(member);
+    }
+    return code;
 }
 
 dr_code dr_registry_function(dr_registry *registry, dr_function *function, struct dr_error *error)
 {
     if (!function->run)
         return error_set(error, DR_INVALID_ARGUMENT, "function '%s' has no code", function->name ? function->name : "");
-    pthread_mutex_lock(&lock);
-    dr_code code = check_new_name(registry, function->name, error);
-    if (!code) {
-        function->next = registry->functions;
-        registry->functions = function;
-    }
-    pthread_mutex_unlock(&lock);
-    return code;
+    return add_member(registry, function->name, (struct registry_entry){.function = function}, error);
 }
 
 dr_code dr_registry_primitive(dr_registry *registry, const char *name, dr_primitive *primitive, void *arg,
@@ -228,24 +226,5 @@ dr_code dr_registry_primitive(dr_registry *registry, const char *name, dr_primit
 {
     if (!primitive)
         return error_set(error, DR_INVALID_ARGUMENT, "function '%s' has no code", name ? name : "");
-    struct primitive_entry *entry = mem_zalloc(sizeof *entry);
-    char *name_copy = copy(name ? name : "");
-    if (!entry || !name_copy) {
-        mem_free(entry);
-        mem_free(name_copy);
-        return error_set(error, DR_NO_MEMORY, "register '%s': out of memory", name ? name : "");
-    }
-    *entry = (struct primitive_entry){.primitive = primitive, .arg = arg, .name = name_copy};
-    pthread_mutex_lock(&lock);
-    dr_code code = check_new_name(registry, name, error);
-    if (!code) {
-        entry->next = registry->primitives;
-        registry->primitives = entry;
-    }
-    pthread_mutex_unlock(&lock);
-    if (code) {
-        mem_free(name_copy);
-        mem_free(entry);
-    }
-    return code;
+    return add_member(registry, name, (struct registry_entry){.primitive = primitive, .primitive_arg = arg}, error);
 }

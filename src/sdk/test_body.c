@@ -1,5 +1,5 @@
 /* A test's body: the caller that blocks instead of suspending. It runs on a stack of its own only so that a failed check
- * can leave it in the middle; what it deferred still finds its variables there. */
+ * can leave it in the middle. */
 #include "base/arena.h"
 #include "base/error.h"
 #include "base/mem.h"
@@ -61,7 +61,8 @@ static void leave(struct test_body *test)
 static void fail(struct caller *caller, const char *message)
 {
     struct test_body *test = of_caller(caller);
-    snprintf(test->failure, sizeof test->failure, "%s", message);
+    if (!test->has_failed) /* the first failure is the verdict */
+        snprintf(test->failure, sizeof test->failure, "%s", message);
     leave(test);
 }
 
@@ -249,6 +250,24 @@ static void body(void *arg)
 {
     struct test_body *test = arg;
     test->body(test->arg);
+    caller_run_defers(&test->caller);
+}
+
+static void defers_body(void *arg)
+{
+    struct test_body *test = arg;
+    caller_run_defers(&test->caller);
+}
+
+/* What is left after a failure. It may fail, too, and leave: so it runs on a stack of its own. */
+static void run_defers(struct test_body *test)
+{
+    struct coroutine *first = test->coroutine;
+    while (test->caller.defers && coroutine_create(TEST_STACK_BYTES, defers_body, test, &test->coroutine) == DR_OK) {
+        (void)coroutine_resume(test->coroutine);
+        coroutine_destroy(test->coroutine);
+    }
+    test->coroutine = first;
 }
 
 static void run(struct test_body *test, struct buf *trace)
@@ -257,8 +276,9 @@ static void run(struct test_body *test, struct buf *trace)
     (void)coroutine_resume(test->coroutine);
     if (test->has_failed)
         test_server_trace(test->server, trace);
-    caller_run_defers(&test->caller);
+    run_defers(test);
     caller_set_current(before);
+    caller_run_defers(&test->caller); /* without memory for a stack: calls and checks in it do nothing */
 }
 
 static dr_code verdict(const struct test_body *test, struct buf *trace, char **ret_trace, struct dr_error *error)
@@ -320,6 +340,15 @@ int64_t dr_test_now(void)
 {
     struct test_body *test = current();
     return test ? driver_now_ns(test_server_driver(test->server)) : 0;
+}
+
+void *dr_test_alloc(size_t size)
+{
+    struct test_body *test = current();
+    void *memory = test ? arena_zalloc(&test->caller.arena, size) : NULL;
+    if (test && !memory)
+        fail(&test->caller, "out of memory");
+    return memory;
 }
 
 void dr_test_defer(void (*fn)(void *arg), void *arg)
