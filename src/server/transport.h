@@ -49,6 +49,7 @@ struct transport_run {
     struct transport *transport;
     struct list node;
     uint64_t handle;
+    bool is_plain;              /* HTTP: by the plain client */
     bool is_aborted;
     uint8_t *request;
     size_t request_len;

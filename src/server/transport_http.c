@@ -3,7 +3,7 @@
 #include "base/clock.h"
 #include "base/error.h"
 #include "base/mem.h"
-#include "http/http_client.h"
+#include "http/http_plain.h"
 #include "wire/wire.h"
 #include <stdio.h>
 #include <string.h>
@@ -16,7 +16,8 @@
 
 struct http_transport {
     struct transport base;
-    struct http_client *client;
+    struct http_client *client;  /* TLS, proxies, unusual URLs */
+    struct http_plain *plain;    /* everything else; NULL when the environment names a proxy */
 };
 
 static struct http_transport *http_of(struct transport *transport)
@@ -78,7 +79,7 @@ static dr_status status_of_outcome(enum http_outcome outcome)
     return DR_STATUS_TEMPORARY_ERROR;
 }
 
-/* On the client's thread. */
+/* On the thread of the client that was asked. */
 static void on_http_done(void *arg, struct http_result *http)
 {
     struct transport_run *run = arg;
@@ -145,7 +146,9 @@ static void post(struct http_transport *http, struct transport_run *run)
         .arg = run,
     };
     run->request = NULL; /* taken, also when it is refused */
-    dr_code code = http_client_post(http->client, &request, &run->handle);
+    run->is_plain = http->plain && http_plain_can(url);
+    dr_code code = run->is_plain ? http_plain_post(http->plain, &request, &run->handle)
+                                 : http_client_post(http->client, &request, &run->handle);
     if (code)
         fail_at_once(run, DR_STATUS_TEMPORARY_ERROR, dr_code_text(code));
 }
@@ -167,13 +170,17 @@ static void http_abort(struct transport *transport, struct transport_run *run)
     if (run->handle == 0) /* failed at once */
         return;
     run->is_aborted = true;
-    http_client_cancel(http_of(transport)->client, run->handle);
+    if (run->is_plain)
+        http_plain_cancel(http_of(transport)->plain, run->handle);
+    else
+        http_client_cancel(http_of(transport)->client, run->handle);
 }
 
 static void http_destroy(struct transport *transport)
 {
     struct http_transport *http = http_of(transport);
     http_client_destroy(http->client);
+    http_plain_destroy(http->plain);
     mem_free(http);
 }
 
@@ -192,8 +199,10 @@ dr_code transport_http_create(const struct transport_http_config *config, struct
                                         .connections_per_host_max = config->connections_max,
                                         .user_agent = "dispatch"};
     dr_code code = http_client_create(&client, &http->client, error);
+    if (!code && !http_plain_has_proxy())
+        code = http_plain_create(&client, &http->plain, error);
     if (code) {
-        mem_free(http);
+        http_destroy(&http->base);
         return code;
     }
     *ret_transport = &http->base;
