@@ -24,6 +24,7 @@
 #define ENGINE_SWEEP_LIMIT 256u
 #define ENGINE_MAIL_SCAN_LIMIT 1024u
 #define ENGINE_BACKLOG_PAUSE_NS (1 * NS_PER_S)
+#define ENGINE_BACKLOG_PAUSE_FACTOR 8 /* a pause is so many times as long as the pass before it */
 #define ENGINE_PURGE_LIMIT 1000u
 #define ENGINE_PURGE_PAUSE_NS (1 * NS_PER_S)
 /* Results outstanding and undelivered of one call (docs/design/engine.md, Polls). */
@@ -161,6 +162,8 @@ struct engine {
     struct position backlog_at;  /* the pass over the backlog has come so far */
     struct position backlog_low; /* lowest position that joined the backlog during the pass */
     bool is_backlog_urgent;      /* the last portion had little that fitted: go on at once */
+    bool is_backlog_pass;        /* begun by time, at backlog_pass_ns, and not at the end yet */
+    int64_t backlog_pass_ns;
     int64_t next_backlog_ns;
     uint64_t backlog_started;    /* counts.started at the last portion ... */
     uint64_t backlog_goal;       /* ... and how many starts later the next one is read */

@@ -77,9 +77,9 @@ static void start_edge_scan(struct engine *engine)
     start_due_scan(engine, engine->edge, engine->edge_until_ns);
 }
 
-/* The backlog is read in portions, round and round: when what the last one brought has started, or after a pause, or
- * at once when the last portion had little that fitted. So neither a huge tree nor a dead endpoint hides the others,
- * and a pass over calls that cannot start yet happens once per pause. */
+/* The backlog is read in portions, round and round: when what the last one brought has started, and after a pause. After
+ * a pause the pass goes on at once while portions have little that finds room, so that neither a huge tree nor a dead
+ * endpoint hides what lies behind it; such a pass reads everything, so the pauses are long beside it. */
 static bool wants_backlog_scan(const struct engine *engine)
 {
     return engine->has_backlog &&
@@ -89,6 +89,10 @@ static bool wants_backlog_scan(const struct engine *engine)
 
 static void start_backlog_scan(struct engine *engine)
 {
+    if (!engine->is_backlog_pass && engine->now_ns >= engine->next_backlog_ns) {
+        engine->is_backlog_pass = true;
+        engine->backlog_pass_ns = engine->now_ns;
+    }
     engine->backlog_started = engine->counts.started;
     engine->next_backlog_ns = time_add(engine->now_ns, ENGINE_BACKLOG_PAUSE_NS);
     start_due_scan(engine, engine->backlog_at, engine->edge.wake_ns);
@@ -219,11 +223,19 @@ static void backlog_scanned(struct engine *engine, const struct engine_event *ev
 {
     engine->backlog_at = reached(event, engine->edge.wake_ns);
     size_t n_kept = adopt_all(engine, event);
-    uint64_t half = engine->config.tree_resident_max / 2;
-    engine->backlog_goal = 1 + (n_kept < half ? n_kept : half);
-    engine->is_backlog_urgent = !event->scanned.is_complete && n_kept < event->scanned.n_records / 8;
+    uint64_t most = engine->config.tree_resident_max / 2;
+    uint64_t least = most / 4; /* reading a portion for less room than that is a waste */
+    engine->backlog_goal = 1 + (n_kept > most ? most : n_kept < least ? least : n_kept);
+    engine->is_backlog_urgent =
+        engine->is_backlog_pass && !event->scanned.is_complete && n_kept < event->scanned.n_records / 8;
     if (!event->scanned.is_complete)
         return;
+    if (engine->is_backlog_pass) {
+        int64_t pause_ns = (engine->now_ns - engine->backlog_pass_ns) * ENGINE_BACKLOG_PAUSE_FACTOR;
+        engine->next_backlog_ns =
+            time_add(engine->now_ns, pause_ns > ENGINE_BACKLOG_PAUSE_NS ? pause_ns : ENGINE_BACKLOG_PAUSE_NS);
+        engine->is_backlog_pass = false;
+    }
     engine->has_backlog = position_compare(engine->backlog_low, POSITION_LAST) < 0;
     engine->backlog_at = engine->backlog_low; /* the next pass starts there */
     engine->backlog_at.wake_ns = time_add(engine->backlog_low.wake_ns, -1);
