@@ -62,7 +62,8 @@ DR_API size_t dr_request_result_count(const dr_request *request);
 DR_API const dr_result *dr_request_result(const dr_request *request, size_t i);
 DR_API const char *dr_request_poll_error(const dr_request *request); /* "" without one */
 
-/* Each replaces what was filled in before. Values and calls are borrowed until they return.
+/* Each replaces what was filled in before. One that fails leaves the failure as the response, until another succeeds: lack
+ * of memory as a temporary error, the rest as an invalid response. Values and calls are borrowed until they return.
  * DR_INVALID_ARGUMENT for a value that cannot be packed; DR_NO_MEMORY. */
 DR_API dr_code dr_response_return(dr_response *response, dr_status status, const dr_value *output,
                                   struct dr_error *error);

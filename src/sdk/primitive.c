@@ -7,6 +7,8 @@
 #include "sdk/value_wire.h"
 #include "wire/wire.h"
 
+#include <stdio.h>
+
 struct dr_request {
     const struct wire_run_request *wire;
     const char *function, *dispatch_id, *parent_dispatch_id, *root_dispatch_id, *poll_error;
@@ -17,6 +19,8 @@ struct dr_request {
 
 struct dr_response {
     struct buf encoded;
+    dr_code code; /* of the last attempt to fill it */
+    char message[DR_ERROR_MESSAGE_SIZE];
 };
 
 /* ---- reading ---- */
@@ -83,14 +87,19 @@ const char *dr_request_poll_error(const dr_request *request)
 
 /* ---- answering ---- */
 
-static dr_code fill(dr_response *response, const struct wire_run_response *wire, struct dr_error *error)
+/* Fills it, unless `code` and `why` tell that there is nothing to fill it with. */
+static dr_code fill(dr_response *response, dr_code code, struct dr_error *why, const struct wire_run_response *wire,
+                    struct dr_error *error)
 {
     struct buf encoded;
     buf_init(&encoded, WIRE_MESSAGE_BYTES_MAX);
-    dr_code code = wire_run_response_encode(wire, &encoded, error);
+    if (!code)
+        code = wire_run_response_encode(wire, &encoded, why);
+    response->code = code;
     if (code) {
         buf_deinit(&encoded);
-        return code;
+        snprintf(response->message, sizeof response->message, "%s", why->message);
+        return error_set(error, code, "%s", response->message);
     }
     buf_deinit(&response->encoded);
     response->encoded = encoded;
@@ -102,11 +111,11 @@ dr_code dr_response_return(dr_response *response, dr_status status, const dr_val
     struct wire_run_response wire = {.status = status, .outcome = WIRE_OUTCOME_EXIT, .has_result = true};
     struct buf any;
     buf_init(&any, WIRE_MESSAGE_BYTES_MAX);
-    dr_code code = dr_is_null(output) ? DR_OK : value_encode_any(output, &any, error);
+    struct dr_error why = {0};
+    dr_code code = dr_is_null(output) ? DR_OK : value_encode_any(output, &any, &why);
     if (any.len)
         wire.result.output = buf_slice(&any);
-    if (!code)
-        code = fill(response, &wire, error);
+    code = fill(response, code, &why, &wire, error);
     buf_deinit(&any);
     return code;
 }
@@ -118,7 +127,7 @@ dr_code dr_response_fail(dr_response *response, dr_status status, const char *ty
     wire.result.has_error = true;
     wire.result.error.type = slice_text(type);
     wire.result.error.message = slice_text(message);
-    return fill(response, &wire, error);
+    return fill(response, DR_OK, &(struct dr_error){0}, &wire, error);
 }
 
 static dr_code to_wire(const struct dr_call_options *options, struct buf *any, struct wire_call *ret_wire,
@@ -143,9 +152,9 @@ dr_code dr_response_tail_call(dr_response *response, dr_status status, const str
     struct wire_run_response wire = {.status = status, .outcome = WIRE_OUTCOME_EXIT, .has_tail_call = true};
     struct buf any;
     buf_init(&any, WIRE_MESSAGE_BYTES_MAX);
-    dr_code code = to_wire(call, &any, &wire.tail_call, error);
-    if (!code)
-        code = fill(response, &wire, error);
+    struct dr_error why = {0};
+    dr_code code = to_wire(call, &any, &wire.tail_call, &why);
+    code = fill(response, code, &why, &wire, error);
     buf_deinit(&any);
     return code;
 }
@@ -157,37 +166,47 @@ static const struct dr_call_options *nth(const struct dr_call_options *calls, si
     return (const struct dr_call_options *)((const char *)calls + i * size);
 }
 
-dr_code dr_response_poll(dr_response *response, const struct dr_poll_options *poll, struct dr_error *error)
+static dr_code fill_poll(dr_response *response, const struct dr_poll_options *poll, struct buf *anys, struct buf *state,
+                         struct wire_call *calls, struct dr_error *error)
 {
-    if (poll->n_calls > DR_CALLS_MAX)
-        return error_set(error, DR_INVALID_ARGUMENT, "%zu calls in one poll, at most %d are allowed", poll->n_calls,
-                         DR_CALLS_MAX);
-    struct wire_run_response wire = {.status = DR_STATUS_OK, .outcome = WIRE_OUTCOME_POLL};
-    wire.poll.n_calls = poll->n_calls;
-    wire.poll.calls = mem_zalloc((poll->n_calls + 1) * sizeof *wire.poll.calls);
-    struct buf *anys = mem_zalloc((poll->n_calls + 1) * sizeof *anys);
-    dr_code code = wire.poll.calls && anys ? DR_OK : error_set(error, DR_NO_MEMORY, "poll: out of memory");
+    struct dr_error why = {0};
+    dr_code code = anys && calls ? DR_OK : error_set(&why, DR_NO_MEMORY, "poll: out of memory");
     for (size_t i = 0; i < poll->n_calls && !code; i++) {
         buf_init(&anys[i], WIRE_MESSAGE_BYTES_MAX);
-        code = to_wire(nth(poll->calls, i), &anys[i], &wire.poll.calls[i], error);
+        code = to_wire(nth(poll->calls, i), &anys[i], &calls[i], &why);
     }
-    struct buf state;
-    buf_init(&state, WIRE_MESSAGE_BYTES_MAX);
     if (!code)
-        code = value_encode_any(poll->state, &state, error);
+        code = value_encode_any(poll->state, state, &why);
+    struct wire_run_response wire = {.status = DR_STATUS_OK, .outcome = WIRE_OUTCOME_POLL};
+    wire.poll.calls = calls;
+    wire.poll.n_calls = poll->n_calls;
     wire.poll.state_arm = WIRE_STATE_TYPED;
-    wire.poll.state = buf_slice(&state);
+    wire.poll.state = buf_slice(state);
     wire.poll.min_results = poll->min_results ? poll->min_results : 1;
     wire.poll.max_results = poll->max_results ? poll->max_results : 10;
     wire.poll.has_max_wait = poll->max_wait_ns != 0;
     wire.poll.max_wait_ns = poll->max_wait_ns;
-    if (!code)
-        code = fill(response, &wire, error);
+    return fill(response, code, &why, &wire, error);
+}
+
+dr_code dr_response_poll(dr_response *response, const struct dr_poll_options *poll, struct dr_error *error)
+{
+    struct dr_error why = {0};
+    if (poll->n_calls > DR_CALLS_MAX) {
+        dr_code code = error_set(&why, DR_INVALID_ARGUMENT, "%zu calls in one poll, at most %d are allowed",
+                                 poll->n_calls, DR_CALLS_MAX);
+        return fill(response, code, &why, NULL, error);
+    }
+    struct wire_call *calls = mem_zalloc((poll->n_calls + 1) * sizeof *calls);
+    struct buf *anys = mem_zalloc((poll->n_calls + 1) * sizeof *anys);
+    struct buf state;
+    buf_init(&state, WIRE_MESSAGE_BYTES_MAX);
+    dr_code code = fill_poll(response, poll, anys, &state, calls, error);
     buf_deinit(&state);
     for (size_t i = 0; anys && i < poll->n_calls; i++)
         buf_deinit(&anys[i]);
     mem_free(anys);
-    mem_free(wire.poll.calls);
+    mem_free(calls);
     return code;
 }
 
@@ -216,19 +235,35 @@ static dr_code read_request(struct dr_request *request, struct arena *arena, str
     return code;
 }
 
+/* What the primitive could not say must not pass for an exit without value. */
+static dr_code replace_unfilled(dr_response *response, struct dr_error *error)
+{
+    char message[DR_ERROR_MESSAGE_SIZE];
+    if (response->code == DR_OK)
+        return DR_OK;
+    if (response->code == DR_NO_MEMORY)
+        return dr_response_fail(response, DR_STATUS_TEMPORARY_ERROR, "MemoryError", "the function ran out of memory",
+                                error);
+    snprintf(message, sizeof message, "%s", response->message);
+    return dr_response_fail(response, DR_STATUS_INVALID_RESPONSE, "InvalidResponseError", message, error);
+}
+
 dr_code primitive_run(const struct registry_entry *entry, const struct wire_run_request *wire, struct buf *buf,
                       struct dr_error *error)
 {
     struct arena arena;
     arena_init(&arena, 0);
     struct dr_request request = {.wire = wire};
-    struct dr_response response;
+    struct dr_response response = {0};
     buf_init(&response.encoded, WIRE_MESSAGE_BYTES_MAX);
     dr_code code = read_request(&request, &arena, error);
     if (!code)
         code = dr_response_return(&response, DR_STATUS_OK, NULL, error);
     if (!code) {
         entry->primitive(&request, &response, entry->primitive_arg);
+        code = replace_unfilled(&response, error);
+    }
+    if (!code) {
         code = buf_append(buf, buf_slice(&response.encoded));
     }
     for (size_t i = 0; request.results && i < wire->poll_result.n_results; i++)
