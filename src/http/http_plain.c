@@ -4,104 +4,11 @@
 #include "base/clock.h"
 #include "base/error.h"
 #include "base/mem.h"
-#include <ctype.h>
 #include <signal.h>
 #include <stdarg.h>
 #include <stdio.h>
-#include <stdlib.h>
-#include <strings.h>
 
-#define SCHEME "http://"
-#define HEAD_BYTES_MAX 65536
 #define CONNECT_TIMEOUT_NS (10 * NS_PER_S)
-
-/* ---- URLs -------------------------------------------------------------------------------------------------------- */
-
-struct url {
-    const char *host;      /* without brackets */
-    size_t host_len;
-    bool has_brackets;
-    uint16_t port;
-    const char *path;      /* "" = "/" */
-};
-
-static bool is_host_char(char c) { return isalnum((unsigned char)c) || c == '.' || c == '-' || c == '_'; }
-
-static bool parse_port(const char *text, size_t len, uint16_t *ret_port)
-{
-    uint32_t port = 0;
-    for (size_t i = 0; i < len; i++) {
-        if (text[i] < '0' || text[i] > '9' || i >= 5)
-            return false;
-        port = port * 10 + (uint32_t)(text[i] - '0');
-    }
-    *ret_port = (uint16_t)port;
-    return len > 0 && port > 0 && port <= 65535;
-}
-
-static bool parse_url(const char *text, struct url *ret_url)
-{
-    struct url url = {.port = 80};
-    if (strncasecmp(text, SCHEME, strlen(SCHEME)) != 0)
-        return false;
-    const char *at = text + strlen(SCHEME);
-    size_t authority_len = strcspn(at, "/?#");
-    url.path = at + authority_len;
-    url.has_brackets = *at == '[';
-    url.host = at + url.has_brackets;
-    const char *set = url.has_brackets ? "0123456789abcdefABCDEF:." : NULL;
-    while (url.host + url.host_len < url.path &&
-           (set ? strchr(set, url.host[url.host_len]) != NULL : is_host_char(url.host[url.host_len])))
-        url.host_len++;
-    const char *rest = url.host + url.host_len;
-    if (url.has_brackets && *rest++ != ']')
-        return false;
-    bool has_port = rest < url.path && *rest == ':';
-    if (has_port && !parse_port(rest + 1, (size_t)(url.path - rest) - 1, &url.port))
-        return false;
-    if (!has_port && rest != url.path)
-        return false;
-    for (const char *c = url.path; *c; c++) {
-        if (*c <= ' ' || *c == 0x7f || (unsigned char)*c >= 0x80 || *c == '#')
-            return false;
-    }
-    *ret_url = url;
-    return url.host_len > 0 && url.host_len < PLAIN_HOST_SIZE && (*url.path == '/' || *url.path == '\0');
-}
-
-bool http_plain_can(const char *url)
-{
-    struct url parsed;
-    return parse_url(url, &parsed);
-}
-
-bool http_plain_has_proxy(void)
-{
-    static const char *const names[] = {"http_proxy", "all_proxy", "ALL_PROXY"};
-    for (size_t i = 0; i < sizeof names / sizeof names[0]; i++) {
-        const char *value = getenv(names[i]);
-        if (value && *value)
-            return true;
-    }
-    return false;
-}
-
-static dr_code write_head(struct http_plain *plain, struct plain_post *post, const struct url *url,
-                          const struct http_post *wanted)
-{
-    struct buf *head = &post->head;
-    buf_clear(head);
-    /* Host without the default port: exactly what a signature covers (compatibility 7.3). */
-    dr_code code = buf_printf(head, "POST %s%s HTTP/1.1\r\nHost: %s%s%s", *url->path ? "" : "/", url->path,
-                              url->has_brackets ? "[" : "", post->host_name, url->has_brackets ? "]" : "");
-    if (!code && url->port != 80)
-        code = buf_printf(head, ":%u", url->port);
-    if (!code && plain->user_agent)
-        code = buf_printf(head, "\r\nUser-Agent: %s", plain->user_agent);
-    for (size_t i = 0; i < wanted->n_headers && !code; i++)
-        code = buf_printf(head, "\r\n%s", wanted->headers[i]);
-    return code ? code : buf_printf(head, "\r\nContent-Length: %zu\r\n\r\n", wanted->len);
-}
 
 /* ---- posting ----------------------------------------------------------------------------------------------------- */
 
@@ -115,7 +22,7 @@ static struct plain_post *post_create(struct http_plain *plain)
     post->index = plain->n_posts;
     list_init(&post->node);
     list_init(&post->cancel_node);
-    buf_init(&post->head, HEAD_BYTES_MAX);
+    buf_init(&post->head, PLAIN_HEAD_BYTES_MAX);
     plain->posts[plain->n_posts++] = post;
     return post;
 }
@@ -146,31 +53,11 @@ static void post_return(struct http_plain *plain, struct plain_post *post)
     pthread_mutex_unlock(&plain->lock);
 }
 
-static dr_code prepare(struct http_plain *plain, struct plain_post *post, const struct http_post *wanted)
-{
-    struct url url = {.path = ""};
-    if (strlen(wanted->url) >= HTTP_CLIENT_URL_BYTES_MAX)
-        return DR_RESOURCE_EXHAUSTED;
-    post->is_url_bad = !parse_url(wanted->url, &url);
-    snprintf(post->host_name, sizeof post->host_name, "%.*s", (int)url.host_len, url.host ? url.host : "");
-    post->port = url.port;
-    post->timeout_ns = wanted->timeout_ns;
-    post->timer.node.key = time_add(clock_monotonic_ns(), wanted->timeout_ns);
-    post->response_bytes_max =
-        wanted->response_bytes_max ? wanted->response_bytes_max : HTTP_CLIENT_RESPONSE_BYTES_MAX;
-    post->on_done = wanted->on_done;
-    post->arg = wanted->arg;
-    post->host = NULL;
-    post->connection = NULL;
-    post->address = 0;
-    return write_head(plain, post, &url, wanted);
-}
-
 dr_code http_plain_post(struct http_plain *plain, const struct http_post *wanted, uint64_t *ret_token)
 {
     CHECK(wanted->timeout_ns > 0 && wanted->on_done);
     struct plain_post *post = post_borrow(plain);
-    dr_code code = post ? prepare(plain, post, wanted) : DR_RESOURCE_EXHAUSTED;
+    dr_code code = post ? plain_request_write(plain, post, wanted) : DR_RESOURCE_EXHAUSTED;
     if (code) {
         if (post)
             post_return(plain, post);

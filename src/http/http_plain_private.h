@@ -1,8 +1,10 @@
 /* Insides of the plain client, shared by http_plain*.c.
  *
  *   http_plain.c             posts and cancels coming in from other threads, deadlines, life
+ *   http_plain_request.c     URLs, and the head of a request
  *   http_plain_host.c        names to addresses; which connection a post gets
- *   http_plain_connection.c  a socket: connect, send, parse the reply
+ *   http_plain_connection.c  a socket: connect, send, read, be used again
+ *   http_plain_reply.c       reading a reply
  *
  * All but the members marked with the lock belong to the client's thread. */
 #ifndef HTTP_HTTP_PLAIN_PRIVATE_H
@@ -24,6 +26,7 @@
 #define PLAIN_RESOLVED_NS (60 * INT64_C(1000000000)) /* an answer of the resolver is believed so long */
 #define PLAIN_HOSTS_MAX 4096                   /* known at a time; unused ones are forgotten beyond */
 #define PLAIN_READ_SIZE 65536
+#define PLAIN_HEAD_BYTES_MAX 65536
 
 struct plain_host;
 struct plain_connection;
@@ -154,8 +157,15 @@ void plain_serve_all(struct http_plain *plain);
 void plain_waiting_leave(struct http_plain *plain, struct plain_post *post);
 void plain_hosts_free(struct http_plain *plain);
 
-/* http_plain_connection.c */
+/* http_plain_request.c: the post's host, times and head, from what is wanted. */
+dr_code plain_request_write(struct http_plain *plain, struct plain_post *post, const struct http_post *wanted);
+
+/* http_plain_reply.c */
 void plain_settings_init(llhttp_settings_t *settings);
+void plain_reply_init(struct plain_connection *connection);
+int64_t plain_reply_retry_after_ns(const struct plain_connection *connection); /* of the header; 0 = none */
+
+/* http_plain_connection.c */
 /* Opens a connection for the post; false when there is no memory for it. */
 bool plain_connection_open(struct plain_host *host, struct plain_post *post);
 /* The post goes out on an idle connection. */
