@@ -78,21 +78,49 @@ bool http_plain_has_proxy(void)
     return false;
 }
 
+/* Decimal digits of a number; returns how many. */
+static size_t digits_of(uint64_t number, char text[24])
+{
+    size_t n = 0;
+    char reversed[24];
+    do
+        reversed[n++] = (char)('0' + number % 10);
+    while (number /= 10);
+    for (size_t i = 0; i < n; i++)
+        text[i] = reversed[n - 1 - i];
+    text[n] = '\0';
+    return n;
+}
+
+/* Text by text, not by printf: a head is written for every attempt. */
 static dr_code write_head(struct http_plain *plain, struct plain_post *post, const struct url *url,
                           const struct http_post *wanted)
 {
     struct buf *head = &post->head;
-    buf_clear(head);
+    char port[24];
+    char length[24];
+    (void)digits_of(url->port, port);
+    (void)digits_of(wanted->len, length);
     /* Host without the default port: exactly what a signature covers (compatibility 7.3). */
-    dr_code code = buf_printf(head, "POST %s%s HTTP/1.1\r\nHost: %s%s%s", *url->path ? "" : "/", url->path,
-                              url->has_brackets ? "[" : "", post->host_name, url->has_brackets ? "]" : "");
-    if (!code && url->port != 80)
-        code = buf_printf(head, ":%u", url->port);
-    if (!code && plain->user_agent)
-        code = buf_printf(head, "\r\nUser-Agent: %s", plain->user_agent);
-    for (size_t i = 0; i < wanted->n_headers && !code; i++)
-        code = buf_printf(head, "\r\n%s", wanted->headers[i]);
-    return code ? code : buf_printf(head, "\r\nContent-Length: %zu\r\n\r\n", wanted->len);
+    bool has_port = url->port != 80;
+    const char *const texts[] = {
+        "POST ", *url->path == '/' ? "" : "/", url->path, " HTTP/1.1\r\nHost: ", url->has_brackets ? "[" : "",
+        post->host_name, url->has_brackets ? "]" : "", has_port ? ":" : "", has_port ? port : "",
+        plain->user_agent ? "\r\nUser-Agent: " : "", plain->user_agent ? plain->user_agent : "",
+    };
+    const char *const end[] = {"\r\nContent-Length: ", length, "\r\n\r\n"};
+    buf_clear(head);
+    dr_code code = DR_OK;
+    for (size_t i = 0; i < sizeof texts / sizeof texts[0] && !code; i++)
+        code = buf_append_text(head, texts[i]);
+    for (size_t i = 0; i < wanted->n_headers && !code; i++) {
+        code = buf_append_text(head, "\r\n");
+        if (!code)
+            code = buf_append_text(head, wanted->headers[i]);
+    }
+    for (size_t i = 0; i < sizeof end / sizeof end[0] && !code; i++)
+        code = buf_append_text(head, end[i]);
+    return code;
 }
 
 dr_code plain_request_write(struct http_plain *plain, struct plain_post *post, const struct http_post *wanted)

@@ -14,20 +14,19 @@ struct driver_attempt {
     struct transport_run run;
     struct heap_node timeout;   /* on the driver's clock; the transport's own timeout is real time */
     bool is_timed_out;
-    char *endpoint;
     size_t endpoint_len;
     /* the result: written on the transport's thread before the event is posted */
     struct arena arena;
     struct transport_result result;
     bool has_response;
     struct wire_run_response response;
+    char endpoint[];
 };
 
 static void attempt_free(struct driver_attempt *attempt)
 {
     arena_deinit(&attempt->arena);
     mem_free(attempt->result.body);
-    mem_free(attempt->endpoint);
     mem_free(attempt);
 }
 
@@ -94,12 +93,11 @@ static void on_done(void *arg, struct transport_run *run, struct transport_resul
 
 void driver_attempt_start(struct driver *driver, const struct engine_effect *effect)
 {
-    struct driver_attempt *attempt = mem_must_zalloc(sizeof *attempt);
     struct slice endpoint = effect->start.endpoint;
+    struct driver_attempt *attempt = mem_must_zalloc(sizeof *attempt + endpoint.len);
     attempt->driver = driver;
     attempt->event.handle = handle_done;
     arena_init(&attempt->arena, RESPONSE_ARENA_BYTES_MAX);
-    attempt->endpoint = mem_must_alloc(endpoint.len + 1);
     if (endpoint.len > 0)
         memcpy(attempt->endpoint, endpoint.data, endpoint.len);
     attempt->endpoint_len = endpoint.len;
