@@ -91,6 +91,25 @@ struct call_record *store_records_add(struct store_records *records)
     return record;
 }
 
+static void leave_out_long(struct blob **text)
+{
+    if (*text && (*text)->len > STORE_LISTED_BYTES_MAX)
+        blob_set(text, NULL);
+}
+
+void store_leave_out_payloads(struct call_record *record)
+{
+    blob_set(&record->input, NULL);
+    blob_set(&record->poll_state, NULL);
+    blob_set(&record->output, NULL);
+    blob_set(&record->error.value, NULL);
+    blob_set(&record->error.traceback, NULL);
+    leave_out_long(&record->last_error);
+    leave_out_long(&record->poll_error);
+    leave_out_long(&record->error.type);
+    leave_out_long(&record->error.message);
+}
+
 size_t store_record_bytes(const struct call_record *record)
 {
     return sizeof *record + blob_slice(record->input).len + blob_slice(record->poll_state).len +

@@ -6,6 +6,8 @@
  *
  * Durability: when store_commit returns DR_OK, the batches survive any crash (SQLite: synchronous=FULL).
  * Order: batches are applied in the order given; a commit applies all of its batches or none (I6).
+ * Relied upon: a live child's mail is open; an update to CALL_DONE comes once per call and carries RECORD_PROGRESS and
+ * RECORD_RESULT; done_sequence is below 2^63.
  * Reads see every commit that returned before. Records read are owned by the caller (record_deinit). */
 #ifndef STORE_STORE_H
 #define STORE_STORE_H
@@ -83,6 +85,7 @@ dr_code store_memory_open(struct store **ret_store, struct dr_error *error);
 struct store_sqlite_options {
     const char *path;       /* created when missing */
     int busy_timeout_ms;    /* 0 = 5000: another process holds the file */
+    int list_steps_max;     /* 0 = 5,000,000: how much one store_list may look through */
 };
 /* One file, WAL, synchronous=FULL. DR_FAILED_PRECONDITION: not our file, a newer schema, or in use by another
  * server; DR_DATA_LOSS: damaged; DR_UNAVAILABLE: cannot be opened or written. The text names the file. */
@@ -111,6 +114,10 @@ dr_code store_scan_mail(struct store *store, struct id after_parent, size_t limi
 /* Recovery of T8 and T9: ids > after of calls with sweep set, ascending. */
 dr_code store_scan_sweeps(struct store *store, struct id after, size_t limit, struct id *ret_ids, size_t *ret_n,
                           struct dr_error *error);
+/* For people: without input, poll state, output, error value and traceback, and without texts longer than
+ * STORE_LISTED_BYTES_MAX (NULL). DR_RESOURCE_EXHAUSTED: SQLite gives up when too many calls must be looked through for
+ * the few that fit, because commits wait meanwhile; one tree (`root`) has an index. */
+#define STORE_LISTED_BYTES_MAX 2000u
 dr_code store_list(struct store *store, const struct store_filter *filter, struct store_records *ret_records,
                    struct dr_error *error);
 /* Deletes at most `limit` done calls with done_ns < done_before whose result nobody can need: roots, children with
@@ -124,6 +131,8 @@ void store_records_deinit(struct store_records *records); /* accepts a zeroed st
 
 /* For implementations: room for one more record, zeroed; NULL when out of memory. */
 struct call_record *store_records_add(struct store_records *records);
+/* For implementations: takes away what store_list leaves out. */
+void store_leave_out_payloads(struct call_record *record);
 /* For implementations: roughly what a record holds in memory. */
 size_t store_record_bytes(const struct call_record *record);
 

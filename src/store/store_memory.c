@@ -362,10 +362,13 @@ static dr_code list(struct store *store, const struct store_filter *filter, stru
     struct ordered_node *node = id_is_none(filter->before) ? ordered_last(by_id) : ordered_before(by_id, &key.by_id);
     for (; node && records.n_records < filter->limit; node = ordered_before(by_id, node)) {
         const struct call_record *record = &container_of(node, struct row, by_id)->record;
-        if (matches(record, filter) && add(&records, record) != DR_OK) {
+        if (!matches(record, filter))
+            continue;
+        if (add(&records, record) != DR_OK) {
             store_records_deinit(&records);
             return error_set(error, DR_NO_MEMORY, "list: out of memory");
         }
+        store_leave_out_payloads(&records.records[records.n_records - 1]);
     }
     *ret_records = records;
     return DR_OK;

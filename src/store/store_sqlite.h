@@ -7,6 +7,11 @@
 
 #include <sqlite3.h>
 
+/* A longer payload lies in table `payload`, so that a change of the row does not rewrite it. */
+#define SQLITE_INLINE_BYTES_MAX STORE_LISTED_BYTES_MAX
+/* Work of one list, in steps of SQLite's machine: some tenths of a second, while commits wait. */
+#define SQLITE_LIST_STEPS_MAX 5000000
+
 enum statement {
     STATEMENT_BEGIN,
     STATEMENT_COMMIT,
@@ -14,6 +19,10 @@ enum statement {
     STATEMENT_INSERT,
     STATEMENT_CONSUME,
     STATEMENT_SWEPT,
+    STATEMENT_TALLY,
+    STATEMENT_PAYLOAD_PUT,
+    STATEMENT_PAYLOAD_REMOVE,
+    STATEMENT_PAYLOAD_READ,
     STATEMENT_READ,
     STATEMENT_CHILDREN_DONE,
     STATEMENT_CHILDREN_LIVE_COUNT,
@@ -34,18 +43,30 @@ struct store_sqlite {
     sqlite3 *database;
     sqlite3_stmt *statements[STATEMENT_COUNT];
     char *path;
-    bool has_counts;             /* counted once at first ask, kept up to date since */
-    struct store_counts counts;
+    int list_steps_max;
+    bool is_ours;      /* the file's header bears our mark: what is wrong with it is damage */
+    bool has_payloads; /* there may be rows in `payload` */
 };
 
 struct store_sqlite *sqlite_self(struct store *store);
 /* Translates what SQLite says last: "commit: dispatch.db: disk full". */
 dr_code sqlite_fail(struct store_sqlite *sqlite, int result, const char *what, struct dr_error *error);
-/* The kept statement, prepared from `text` when it is not there yet; reset and without bindings. */
+/* Runs SQL text that gives no rows, once. */
+dr_code sqlite_execute(struct store_sqlite *sqlite, const char *text, const char *what, struct dr_error *error);
+/* The first column of the first row. */
+dr_code sqlite_read_number(struct store_sqlite *sqlite, const char *text, int64_t *ret_number, struct dr_error *error);
+/* The kept statement, prepared from `text` when it is not there yet; reset, bindings undefined. */
 dr_code sqlite_statement(struct store_sqlite *sqlite, enum statement which, const char *text, sqlite3_stmt **ret_statement,
                          struct dr_error *error);
 /* Steps a statement that gives no rows, and resets it. */
+dr_code sqlite_step(struct store_sqlite *sqlite, sqlite3_stmt *statement, const char *what, struct dr_error *error);
+/* Both in one, for a statement without parameters. */
 dr_code sqlite_run(struct store_sqlite *sqlite, enum statement which, const char *text, struct dr_error *error);
+/* Ends the transaction that sqlite_begin began: commits it, or rolls it back when `code` is an error. */
+dr_code sqlite_begin(struct store_sqlite *sqlite, struct dr_error *error);
+dr_code sqlite_end(struct store_sqlite *sqlite, dr_code code, struct dr_error *error);
+/* In a transaction: adds to the counts of live and done calls. */
+dr_code sqlite_tally(struct store_sqlite *sqlite, int64_t n_live, int64_t n_done, struct dr_error *error);
 
 /* Column lists in the order of sqlite_read_record. */
 #define SQLITE_FIXED                                                                                          \
@@ -57,15 +78,51 @@ dr_code sqlite_run(struct store_sqlite *sqlite, enum statement which, const char
 #define SQLITE_RESULT                                                                                         \
     "status,done_ns,done_sequence,output,error_type,error_message,error_value,error_traceback"
 #define SQLITE_ALL SQLITE_FIXED "," SQLITE_CODE "," SQLITE_PROGRESS "," SQLITE_POLL "," SQLITE_RESULT
+/* SQLITE_ALL with NULL for what store_list leaves out. */
+#define SQLITE_SHORT(column) "iif(typeof(" column ")='integer',NULL," column ")"
+#define SQLITE_SHOWN                                                                                          \
+    SQLITE_FIXED ",endpoint,function,version,NULL,generation,"                                                \
+                 "state,mail,sweep,has_children,wake_ns,due_ns,attempts,failures,last_status,"                \
+                 SQLITE_SHORT("last_error") ",state_arm,is_resume,NULL," SQLITE_SHORT("poll_error")           \
+                 ",min_results,max_results,status,done_ns,done_sequence,NULL," SQLITE_SHORT("error_type")     \
+                 "," SQLITE_SHORT("error_message") ",NULL,NULL"
 #define SQLITE_COLUMNS_FIXED 10
 #define SQLITE_COLUMNS 39
+#define SQLITE_WAKE_COLUMN (SQLITE_COLUMNS_FIXED + 5 + 4)
 
-void sqlite_bind_id(sqlite3_stmt *statement, int at, struct id id); /* none = NULL; borrows until the step */
+void sqlite_bind_id(sqlite3_stmt *statement, int at, struct id id); /* none = NULL; copied */
 struct id sqlite_column_id(sqlite3_stmt *statement, int at);
-/* The record of the present row of a `SELECT SQLITE_ALL`. DR_NO_MEMORY. */
-dr_code sqlite_read_record(sqlite3_stmt *statement, struct call_record *ret_record);
+/* The record of the present row of a `SELECT SQLITE_ALL`. Owned by the caller; nothing on failure. */
+dr_code sqlite_read_record(struct store_sqlite *sqlite, sqlite3_stmt *row, struct call_record *ret_record,
+                           struct dr_error *error);
+/* All rows of a statement, bindings done, as records; resets it. At most `limit`. */
+dr_code sqlite_collect(struct store_sqlite *sqlite, sqlite3_stmt *row, size_t limit, struct store_records *ret_records,
+                       const char *what, struct dr_error *error);
 
-/* store_sqlite_commit.c, store_sqlite_read.c, store_sqlite_upkeep.c */
+/* store_sqlite_payload.c. Payloads are numbered in the order of the groups; the number is on disk. */
+enum sqlite_payload {
+    PAYLOAD_INPUT = 1,     /* RECORD_CODE */
+    PAYLOAD_LAST_ERROR,    /* RECORD_PROGRESS */
+    PAYLOAD_POLL_STATE,    /* RECORD_POLL */
+    PAYLOAD_POLL_ERROR,
+    PAYLOAD_OUTPUT,        /* RECORD_RESULT */
+    PAYLOAD_ERROR_TYPE,
+    PAYLOAD_ERROR_MESSAGE,
+    PAYLOAD_ERROR_VALUE,
+    PAYLOAD_ERROR_TRACEBACK
+};
+/* In a transaction: the long payloads of the groups `fields` of a new or changed row. */
+dr_code sqlite_write_payloads(struct store_sqlite *sqlite, const struct call_record *record, unsigned fields, bool is_new,
+                              struct dr_error *error);
+/* In a transaction: all of a call that is deleted. */
+dr_code sqlite_remove_payloads(struct store_sqlite *sqlite, struct id id, struct dr_error *error);
+dr_code sqlite_read_payload(struct store_sqlite *sqlite, struct id id, enum sqlite_payload which, struct blob **ret_blob,
+                            struct dr_error *error);
+
+/* store_sqlite_open.c */
+dr_code sqlite_set_up(struct store_sqlite *sqlite, struct dr_error *error);
+
+/* store_sqlite_commit.c, store_sqlite_read.c, store_sqlite_list.c, store_sqlite_upkeep.c */
 dr_code sqlite_commit(struct store *store, struct batch *const *batches, size_t n_batches, struct dr_error *error);
 dr_code sqlite_read(struct store *store, struct id id, struct call_record *ret_record, struct dr_error *error);
 dr_code sqlite_read_children(struct store *store, struct id parent, uint32_t generation, struct store_records *ret_done,

@@ -7,6 +7,7 @@
 #include <stdio.h>
 
 #define NOTHING ((const uint8_t *)"")
+#define RECORD_EVERY (RECORD_CODE | RECORD_PROGRESS | RECORD_POLL | RECORD_RESULT)
 
 void sqlite_bind_id(sqlite3_stmt *statement, int at, struct id id)
 {
@@ -16,21 +17,36 @@ void sqlite_bind_id(sqlite3_stmt *statement, int at, struct id id)
         sqlite3_bind_blob(statement, at, id.bytes, ID_BYTES, SQLITE_TRANSIENT);
 }
 
-/* Payloads stay valid until the statement is stepped and reset, so nothing is copied. */
-static void bind_blob(sqlite3_stmt *statement, int at, const struct blob *blob)
-{
-    if (blob)
-        sqlite3_bind_blob(statement, at, blob->len ? blob->data : NOTHING, (int)blob->len, SQLITE_STATIC);
-    else
-        sqlite3_bind_null(statement, at);
-}
-
 static void bind_text(sqlite3_stmt *statement, int at, const struct blob *blob)
 {
     if (blob)
         sqlite3_bind_text(statement, at, blob->len ? (const char *)blob->data : "", (int)blob->len, SQLITE_STATIC);
     else
         sqlite3_bind_null(statement, at);
+}
+
+/* A long payload leaves its length (store_sqlite_payload.c). Payloads stay valid until the statement has been stepped,
+ * so nothing is copied. */
+static bool bind_long(sqlite3_stmt *statement, int at, const struct blob *blob)
+{
+    bool is_long = blob && blob->len > SQLITE_INLINE_BYTES_MAX;
+    if (is_long)
+        sqlite3_bind_int64(statement, at, blob->len);
+    return is_long;
+}
+
+static void bind_payload(sqlite3_stmt *statement, int at, const struct blob *blob)
+{
+    if (!blob)
+        sqlite3_bind_null(statement, at);
+    else if (!bind_long(statement, at, blob))
+        sqlite3_bind_blob(statement, at, blob->len ? blob->data : NOTHING, (int)blob->len, SQLITE_STATIC);
+}
+
+static void bind_message(sqlite3_stmt *statement, int at, const struct blob *blob)
+{
+    if (!bind_long(statement, at, blob))
+        bind_text(statement, at, blob);
 }
 
 /* Of the root, so that a tree lives in one partition (DESIGN section 5). */
@@ -60,7 +76,7 @@ static int bind_code(sqlite3_stmt *statement, int at, const struct call_record *
     bind_text(statement, at++, record->endpoint ? record->endpoint : &empty);
     bind_text(statement, at++, record->function ? record->function : &empty);
     bind_text(statement, at++, record->version);
-    bind_blob(statement, at++, record->input);
+    bind_payload(statement, at++, record->input);
     sqlite3_bind_int64(statement, at++, record->generation);
     return at;
 }
@@ -76,7 +92,7 @@ static int bind_progress(sqlite3_stmt *statement, int at, const struct call_reco
     sqlite3_bind_int64(statement, at++, record->attempts);
     sqlite3_bind_int64(statement, at++, record->failures);
     sqlite3_bind_int(statement, at++, record->last_status);
-    bind_text(statement, at++, record->last_error);
+    bind_message(statement, at++, record->last_error);
     return at;
 }
 
@@ -84,8 +100,8 @@ static int bind_poll(sqlite3_stmt *statement, int at, const struct call_record *
 {
     sqlite3_bind_int(statement, at++, record->state_arm);
     sqlite3_bind_int(statement, at++, record->is_resume);
-    bind_blob(statement, at++, record->poll_state);
-    bind_text(statement, at++, record->poll_error);
+    bind_payload(statement, at++, record->poll_state);
+    bind_message(statement, at++, record->poll_error);
     sqlite3_bind_int(statement, at++, record->min_results);
     sqlite3_bind_int(statement, at++, record->max_results);
     return at;
@@ -96,20 +112,12 @@ static int bind_result(sqlite3_stmt *statement, int at, const struct call_record
     sqlite3_bind_int(statement, at++, record->status);
     sqlite3_bind_int64(statement, at++, record->done_ns);
     sqlite3_bind_int64(statement, at++, (int64_t)record->done_sequence);
-    bind_blob(statement, at++, record->output);
-    bind_text(statement, at++, record->error.type);
-    bind_text(statement, at++, record->error.message);
-    bind_blob(statement, at++, record->error.value);
-    bind_blob(statement, at++, record->error.traceback);
+    bind_payload(statement, at++, record->output);
+    bind_message(statement, at++, record->error.type);
+    bind_message(statement, at++, record->error.message);
+    bind_payload(statement, at++, record->error.value);
+    bind_payload(statement, at++, record->error.traceback);
     return at;
-}
-
-static dr_code finish_op(struct store_sqlite *sqlite, sqlite3_stmt *statement, struct dr_error *error)
-{
-    int result = sqlite3_step(statement);
-    dr_code code = result == SQLITE_DONE ? DR_OK : sqlite_fail(sqlite, result, "commit", error);
-    sqlite3_reset(statement);
-    return code;
 }
 
 static dr_code insert(struct store_sqlite *sqlite, const struct call_record *record, struct dr_error *error)
@@ -127,7 +135,8 @@ static dr_code insert(struct store_sqlite *sqlite, const struct call_record *rec
     at = bind_poll(statement, at, record);
     at = bind_result(statement, at, record);
     CHECK(at == SQLITE_COLUMNS + 1);
-    return finish_op(sqlite, statement, error);
+    code = sqlite_step(sqlite, statement, "commit", error);
+    return code ? code : sqlite_write_payloads(sqlite, record, RECORD_EVERY, true, error);
 }
 
 /* "UPDATE call SET a=?,b=?,... WHERE id=?" for a combination of groups, written out once per combination. */
@@ -174,12 +183,12 @@ static dr_code update(struct store_sqlite *sqlite, const struct batch_op *op, st
     if (op->fields & RECORD_RESULT)
         at = bind_result(statement, at, &op->record);
     sqlite_bind_id(statement, at, op->record.id);
-    code = finish_op(sqlite, statement, error);
+    code = sqlite_step(sqlite, statement, "commit", error);
     if (!code && sqlite3_changes(sqlite->database) != 1) {
         char id[ID_TEXT_SIZE];
         return error_set(error, DR_INTERNAL, "commit: there is no call %s to update", id_format(op->record.id, id));
     }
-    return code;
+    return code ? code : sqlite_write_payloads(sqlite, &op->record, op->fields, false, error);
 }
 
 static dr_code touch(struct store_sqlite *sqlite, enum statement which, const char *text, struct id id,
@@ -190,22 +199,25 @@ static dr_code touch(struct store_sqlite *sqlite, enum statement which, const ch
     if (code)
         return code;
     sqlite_bind_id(statement, 1, id);
-    return finish_op(sqlite, statement, error);
+    return sqlite_step(sqlite, statement, "commit", error);
 }
 
-static dr_code apply(struct store_sqlite *sqlite, const struct batch_op *op, struct store_counts *counts,
-                     struct dr_error *error)
+struct tally {
+    int64_t n_live, n_done;
+};
+
+static dr_code apply(struct store_sqlite *sqlite, const struct batch_op *op, struct tally *tally, struct dr_error *error)
 {
     bool is_done = op->record.state == CALL_DONE;
     switch (op->kind) {
     case BATCH_INSERT:
-        counts->n_live += !is_done;
-        counts->n_done += is_done;
+        tally->n_live += !is_done;
+        tally->n_done += is_done;
         return insert(sqlite, &op->record, error);
     case BATCH_UPDATE:
-        if (op->fields & RECORD_RESULT && is_done) { /* T3, T8: once per call (I1) */
-            counts->n_live--;
-            counts->n_done++;
+        if (op->fields & RECORD_RESULT && op->fields & RECORD_PROGRESS && is_done) { /* T3, T8: once per call (I1) */
+            tally->n_live--;
+            tally->n_done++;
         }
         return update(sqlite, op, error);
     case BATCH_CONSUME:
@@ -220,20 +232,14 @@ static dr_code apply(struct store_sqlite *sqlite, const struct batch_op *op, str
 dr_code sqlite_commit(struct store *store, struct batch *const *batches, size_t n_batches, struct dr_error *error)
 {
     struct store_sqlite *sqlite = sqlite_self(store);
-    struct store_counts counts = sqlite->counts;
-    dr_code code = sqlite_run(sqlite, STATEMENT_BEGIN, "BEGIN IMMEDIATE", error);
+    struct tally tally = {0};
+    dr_code code = sqlite_begin(sqlite, error);
     if (code)
         return code;
     for (size_t i = 0; i < n_batches && !code; i++)
         for (size_t k = 0; k < batches[i]->n_ops && !code; k++)
-            code = apply(sqlite, &batches[i]->ops[k], &counts, error);
+            code = apply(sqlite, &batches[i]->ops[k], &tally, error);
     if (!code)
-        code = sqlite_run(sqlite, STATEMENT_COMMIT, "COMMIT", error);
-    if (code) {
-        if (!sqlite3_get_autocommit(sqlite->database)) /* some failures have rolled back by themselves */
-            (void)sqlite_run(sqlite, STATEMENT_ROLLBACK, "ROLLBACK", NULL);
-        return code;
-    }
-    sqlite->counts = counts;
-    return DR_OK;
+        code = sqlite_tally(sqlite, tally.n_live, tally.n_done, error);
+    return sqlite_end(sqlite, code, error);
 }

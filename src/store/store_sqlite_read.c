@@ -1,11 +1,9 @@
-/* Rows to records: reads, scans and lists. Each statement's WHERE repeats the condition of the index it is meant for. */
+/* Rows to records: reads and scans. Each statement's WHERE repeats the condition of the index it is meant for. */
 #include "store/store_sqlite.h"
 
 #include "base/check.h"
 #include "base/clock.h"
 #include "base/error.h"
-
-#include <stdio.h>
 
 struct id sqlite_column_id(sqlite3_stmt *statement, int at)
 {
@@ -15,88 +13,153 @@ struct id sqlite_column_id(sqlite3_stmt *statement, int at)
     return id;
 }
 
-static dr_code column_blob(sqlite3_stmt *statement, int at, struct blob **ret_blob)
+/* A record being read. The first failure stays; what follows is skipped. */
+struct reading {
+    struct store_sqlite *sqlite;
+    sqlite3_stmt *row;
+    int at; /* the next column */
+    struct call_record record;
+    dr_code code;
+    struct dr_error *error;
+};
+
+static int64_t next_number(struct reading *reading)
 {
-    if (sqlite3_column_type(statement, at) == SQLITE_NULL)
-        return DR_OK;
-    const void *data = sqlite3_column_blob(statement, at);
-    *ret_blob = blob_create(slice_of(data, (size_t)sqlite3_column_bytes(statement, at)));
-    return *ret_blob ? DR_OK : DR_NO_MEMORY;
+    return sqlite3_column_int64(reading->row, reading->at++);
 }
 
-static int read_fixed(sqlite3_stmt *row, struct call_record *record)
+static struct id next_id(struct reading *reading)
 {
-    int at = 0;
-    record->id = sqlite_column_id(row, at++);
-    at++; /* partition */
-    record->parent = sqlite_column_id(row, at++);
-    record->root = sqlite_column_id(row, at++);
-    record->project = (uint32_t)sqlite3_column_int64(row, at++);
-    record->parent_generation = (uint32_t)sqlite3_column_int64(row, at++);
-    record->depth = (uint32_t)sqlite3_column_int64(row, at++);
-    record->correlation_id = (uint64_t)sqlite3_column_int64(row, at++);
-    record->created_ns = sqlite3_column_int64(row, at++);
-    record->expires_ns = sqlite3_column_int64(row, at++);
-    return at;
+    return sqlite_column_id(reading->row, reading->at++);
 }
 
-static int read_progress(sqlite3_stmt *row, int at, struct call_record *record, dr_code *code)
+static void next_text(struct reading *reading, struct blob **ret_blob)
 {
-    record->state = (uint8_t)sqlite3_column_int(row, at++);
-    record->mail = (uint8_t)sqlite3_column_int(row, at++);
-    record->sweep = sqlite3_column_int(row, at++) != 0;
-    record->has_children = sqlite3_column_int(row, at++) != 0;
-    record->wake_ns = sqlite3_column_int64(row, at++);
-    record->due_ns = sqlite3_column_int64(row, at++);
-    record->attempts = (uint32_t)sqlite3_column_int64(row, at++);
-    record->failures = (uint32_t)sqlite3_column_int64(row, at++);
-    record->last_status = (uint8_t)sqlite3_column_int(row, at++);
-    *code |= column_blob(row, at++, &record->last_error);
-    return at;
+    int at = reading->at++;
+    if (reading->code || sqlite3_column_type(reading->row, at) == SQLITE_NULL)
+        return;
+    const void *bytes = sqlite3_column_blob(reading->row, at); /* NULL when empty */
+    *ret_blob = blob_create(slice_of(bytes, bytes ? (size_t)sqlite3_column_bytes(reading->row, at) : 0));
+    if (!*ret_blob)
+        reading->code = error_set(reading->error, DR_NO_MEMORY, "read: out of memory");
 }
 
-static int read_poll(sqlite3_stmt *row, int at, struct call_record *record, dr_code *code)
+static void next_payload(struct reading *reading, enum sqlite_payload which, struct blob **ret_blob)
 {
-    record->state_arm = (uint8_t)sqlite3_column_int(row, at++);
-    record->is_resume = sqlite3_column_int(row, at++) != 0;
-    *code |= column_blob(row, at++, &record->poll_state);
-    *code |= column_blob(row, at++, &record->poll_error);
-    record->min_results = sqlite3_column_int(row, at++);
-    record->max_results = sqlite3_column_int(row, at++);
-    return at;
+    if (sqlite3_column_type(reading->row, reading->at) != SQLITE_INTEGER) {
+        next_text(reading, ret_blob);
+        return;
+    }
+    reading->at++;
+    if (!reading->code)
+        reading->code = sqlite_read_payload(reading->sqlite, reading->record.id, which, ret_blob, reading->error);
 }
 
-static int read_result(sqlite3_stmt *row, int at, struct call_record *record, dr_code *code)
+static void read_fixed(struct reading *reading)
 {
-    record->status = (uint8_t)sqlite3_column_int(row, at++);
-    record->done_ns = sqlite3_column_int64(row, at++);
-    record->done_sequence = (uint64_t)sqlite3_column_int64(row, at++);
-    *code |= column_blob(row, at++, &record->output);
-    *code |= column_blob(row, at++, &record->error.type);
-    *code |= column_blob(row, at++, &record->error.message);
-    *code |= column_blob(row, at++, &record->error.value);
-    *code |= column_blob(row, at++, &record->error.traceback);
-    return at;
+    struct call_record *record = &reading->record;
+    record->id = next_id(reading);
+    reading->at++; /* partition */
+    record->parent = next_id(reading);
+    record->root = next_id(reading);
+    record->project = (uint32_t)next_number(reading);
+    record->parent_generation = (uint32_t)next_number(reading);
+    record->depth = (uint32_t)next_number(reading);
+    record->correlation_id = (uint64_t)next_number(reading);
+    record->created_ns = next_number(reading);
+    record->expires_ns = next_number(reading);
 }
 
-dr_code sqlite_read_record(sqlite3_stmt *row, struct call_record *ret_record)
+static void read_code(struct reading *reading)
 {
-    struct call_record record = {0};
-    dr_code code = DR_OK; /* DR_NO_MEMORY is all that can be or-ed in */
-    int at = read_fixed(row, &record);
-    code |= column_blob(row, at++, &record.endpoint);
-    code |= column_blob(row, at++, &record.function);
-    code |= column_blob(row, at++, &record.version);
-    code |= column_blob(row, at++, &record.input);
-    record.generation = (uint32_t)sqlite3_column_int64(row, at++);
-    at = read_progress(row, at, &record, &code);
-    at = read_poll(row, at, &record, &code);
-    at = read_result(row, at, &record, &code);
-    CHECK(at == SQLITE_COLUMNS);
-    if (code)
-        record_deinit(&record);
+    struct call_record *record = &reading->record;
+    next_text(reading, &record->endpoint);
+    next_text(reading, &record->function);
+    next_text(reading, &record->version);
+    next_payload(reading, PAYLOAD_INPUT, &record->input);
+    record->generation = (uint32_t)next_number(reading);
+}
+
+static void read_progress(struct reading *reading)
+{
+    struct call_record *record = &reading->record;
+    record->state = (uint8_t)next_number(reading);
+    record->mail = (uint8_t)next_number(reading);
+    record->sweep = next_number(reading) != 0;
+    record->has_children = next_number(reading) != 0;
+    record->wake_ns = next_number(reading);
+    record->due_ns = next_number(reading);
+    record->attempts = (uint32_t)next_number(reading);
+    record->failures = (uint32_t)next_number(reading);
+    record->last_status = (uint8_t)next_number(reading);
+    next_payload(reading, PAYLOAD_LAST_ERROR, &record->last_error);
+}
+
+static void read_poll(struct reading *reading)
+{
+    struct call_record *record = &reading->record;
+    record->state_arm = (uint8_t)next_number(reading);
+    record->is_resume = next_number(reading) != 0;
+    next_payload(reading, PAYLOAD_POLL_STATE, &record->poll_state);
+    next_payload(reading, PAYLOAD_POLL_ERROR, &record->poll_error);
+    record->min_results = (int32_t)next_number(reading);
+    record->max_results = (int32_t)next_number(reading);
+}
+
+static void read_result(struct reading *reading)
+{
+    struct call_record *record = &reading->record;
+    record->status = (uint8_t)next_number(reading);
+    record->done_ns = next_number(reading);
+    record->done_sequence = (uint64_t)next_number(reading);
+    next_payload(reading, PAYLOAD_OUTPUT, &record->output);
+    next_payload(reading, PAYLOAD_ERROR_TYPE, &record->error.type);
+    next_payload(reading, PAYLOAD_ERROR_MESSAGE, &record->error.message);
+    next_payload(reading, PAYLOAD_ERROR_VALUE, &record->error.value);
+    next_payload(reading, PAYLOAD_ERROR_TRACEBACK, &record->error.traceback);
+}
+
+dr_code sqlite_read_record(struct store_sqlite *sqlite, sqlite3_stmt *row, struct call_record *ret_record,
+                           struct dr_error *error)
+{
+    struct reading reading = {.sqlite = sqlite, .row = row, .error = error};
+    read_fixed(&reading);
+    read_code(&reading);
+    read_progress(&reading);
+    read_poll(&reading);
+    read_result(&reading);
+    CHECK(reading.at == SQLITE_COLUMNS);
+    if (reading.code)
+        record_deinit(&reading.record);
     else
-        *ret_record = record;
+        *ret_record = reading.record;
+    return reading.code;
+}
+
+static dr_code add_record(struct store_sqlite *sqlite, sqlite3_stmt *row, struct store_records *records,
+                          struct dr_error *error)
+{
+    struct call_record *record = store_records_add(records);
+    if (!record)
+        return error_set(error, DR_NO_MEMORY, "read: out of memory");
+    return sqlite_read_record(sqlite, row, record, error);
+}
+
+dr_code sqlite_collect(struct store_sqlite *sqlite, sqlite3_stmt *row, size_t limit, struct store_records *ret_records,
+                       const char *what, struct dr_error *error)
+{
+    struct store_records records = {0};
+    dr_code code = DR_OK;
+    int result = SQLITE_DONE;
+    while (!code && records.n_records < limit && (result = sqlite3_step(row)) == SQLITE_ROW)
+        code = add_record(sqlite, row, &records, error);
+    if (!code && result != SQLITE_ROW && result != SQLITE_DONE)
+        code = sqlite_fail(sqlite, result, what, error);
+    sqlite3_reset(row);
+    if (code)
+        store_records_deinit(&records);
+    else
+        *ret_records = records;
     return code;
 }
 
@@ -109,40 +172,14 @@ dr_code sqlite_read(struct store *store, struct id id, struct call_record *ret_r
         return code;
     sqlite_bind_id(row, 1, id);
     int result = sqlite3_step(row);
-    if (result == SQLITE_ROW) {
-        code = sqlite_read_record(row, ret_record);
-        if (code)
-            error_set(error, code, "read: out of memory");
-    } else if (result == SQLITE_DONE) {
-        char text[ID_TEXT_SIZE];
+    char text[ID_TEXT_SIZE];
+    if (result == SQLITE_ROW)
+        code = sqlite_read_record(sqlite, row, ret_record, error);
+    else if (result == SQLITE_DONE)
         code = error_set(error, DR_NOT_FOUND, "there is no call %s", id_format(id, text));
-    } else {
-        code = sqlite_fail(sqlite, result, "read", error);
-    }
-    sqlite3_reset(row);
-    return code;
-}
-
-/* All rows of a statement, bindings done, as records. At most `limit`, or until the payloads exceed bytes_max. */
-static dr_code collect(struct store_sqlite *sqlite, sqlite3_stmt *row, size_t limit, struct store_records *ret_records,
-                       struct dr_error *error)
-{
-    struct store_records records = {0};
-    dr_code code = DR_OK;
-    int result = SQLITE_DONE;
-    while (!code && records.n_records < limit && (result = sqlite3_step(row)) == SQLITE_ROW) {
-        struct call_record *record = store_records_add(&records);
-        code = record ? sqlite_read_record(row, record) : DR_NO_MEMORY;
-        if (code)
-            error_set(error, code, "scan: out of memory");
-    }
-    if (!code && result != SQLITE_ROW && result != SQLITE_DONE)
-        code = sqlite_fail(sqlite, result, "scan", error);
-    sqlite3_reset(row);
-    if (code)
-        store_records_deinit(&records);
     else
-        *ret_records = records;
+        code = sqlite_fail(sqlite, result, "read", error);
+    sqlite3_reset(row);
     return code;
 }
 
@@ -183,7 +220,7 @@ dr_code sqlite_read_children(struct store *store, struct id parent, uint32_t gen
         return code;
     sqlite_bind_id(row, 1, parent);
     sqlite3_bind_int64(row, 2, generation);
-    code = collect(sqlite, row, SIZE_MAX, ret_done, error);
+    code = sqlite_collect(sqlite, row, SIZE_MAX, ret_done, "read children", error);
     if (!code)
         *ret_outstanding = n_outstanding;
     return code;
@@ -203,7 +240,6 @@ dr_code sqlite_scan_due(struct store *store, struct store_cursor after, int64_t 
     sqlite3_bind_int64(row, 1, after.wake_ns);
     sqlite3_bind_blob(row, 2, after.id.bytes, ID_BYTES, SQLITE_TRANSIENT);
     struct store_scan_result scan = {.is_complete = true, .next_wake_ns = TIME_NEVER};
-    enum { WAKE_COLUMN = SQLITE_COLUMNS_FIXED + 5 + 4 };
     size_t bytes = 0;
     int result;
     while (!code && (result = sqlite3_step(row)) != SQLITE_DONE) {
@@ -211,19 +247,16 @@ dr_code sqlite_scan_due(struct store *store, struct store_cursor after, int64_t 
             code = sqlite_fail(sqlite, result, "scan", error);
             break;
         }
-        int64_t wake_ns = sqlite3_column_int64(row, WAKE_COLUMN);
+        int64_t wake_ns = sqlite3_column_int64(row, SQLITE_WAKE_COLUMN);
         bool is_full = scan.records.n_records == limit || (bytes > bytes_max && scan.records.n_records > 0);
         if (wake_ns > until_ns || is_full) {
             scan.is_complete = wake_ns > until_ns;
             scan.next_wake_ns = wake_ns;
             break;
         }
-        struct call_record *record = store_records_add(&scan.records);
-        code = record ? sqlite_read_record(row, record) : DR_NO_MEMORY;
-        if (code)
-            error_set(error, code, "scan: out of memory");
-        else
-            bytes += store_record_bytes(record);
+        code = add_record(sqlite, row, &scan.records, error);
+        if (!code)
+            bytes += store_record_bytes(&scan.records.records[scan.records.n_records - 1]);
     }
     sqlite3_reset(row);
     if (code)
@@ -248,7 +281,7 @@ dr_code sqlite_scan_live_children(struct store *store, struct id parent, uint32_
     sqlite_bind_id(row, 1, parent);
     sqlite3_bind_int64(row, 2, below_generation == UINT32_MAX ? INT64_MAX : (int64_t)below_generation);
     sqlite3_bind_int64(row, 3, (int64_t)limit);
-    return collect(sqlite, row, limit, ret_records, error);
+    return sqlite_collect(sqlite, row, limit, ret_records, "scan children", error);
 }
 
 static dr_code scan_ids(struct store_sqlite *sqlite, enum statement which, const char *text, struct id after, size_t limit,
@@ -287,31 +320,4 @@ dr_code sqlite_scan_sweeps(struct store *store, struct id after, size_t limit, s
     return scan_ids(sqlite_self(store), STATEMENT_SCAN_SWEEPS,
                     "SELECT id FROM call INDEXED BY call_sweep WHERE sweep=1 AND id > ?1 ORDER BY id LIMIT ?2", after,
                     limit, ret_ids, ret_n, error);
-}
-
-dr_code sqlite_list(struct store *store, const struct store_filter *filter, struct store_records *ret_records,
-                    struct dr_error *error)
-{
-    struct store_sqlite *sqlite = sqlite_self(store);
-    char text[sizeof SQLITE_ALL + 400];
-    snprintf(text, sizeof text, "SELECT %s FROM call WHERE 1%s%s%s%s%s%s%s%s ORDER BY id DESC", SQLITE_ALL,
-             filter->project ? " AND project=?1" : "", filter->state ? " AND state=?2" : "",
-             filter->status >= 0 ? " AND state=3 AND status=?3" : "", id_is_none(filter->root) ? "" : " AND root=?4",
-             id_is_none(filter->parent) ? "" : " AND parent=?5", id_is_none(filter->before) ? "" : " AND id<?6",
-             filter->function.len ? " AND function=?7" : "", filter->endpoint.len ? " AND endpoint=?8" : "");
-    sqlite3_stmt *row = NULL;
-    int result = sqlite3_prepare_v2(sqlite->database, text, -1, &row, NULL);
-    if (result != SQLITE_OK)
-        return sqlite_fail(sqlite, result, "list", error);
-    sqlite3_bind_int64(row, 1, filter->project); /* a parameter that is not in the text is refused, harmlessly */
-    sqlite3_bind_int(row, 2, filter->state);
-    sqlite3_bind_int(row, 3, filter->status);
-    sqlite_bind_id(row, 4, filter->root);
-    sqlite_bind_id(row, 5, filter->parent);
-    sqlite_bind_id(row, 6, filter->before);
-    sqlite3_bind_text(row, 7, (const char *)filter->function.data, (int)filter->function.len, SQLITE_STATIC);
-    sqlite3_bind_text(row, 8, (const char *)filter->endpoint.data, (int)filter->endpoint.len, SQLITE_STATIC);
-    dr_code code = collect(sqlite, row, filter->limit, ret_records, error);
-    sqlite3_finalize(row);
-    return code;
 }

@@ -1,0 +1,163 @@
+/* The file at opening: whose it is, who else has it, which schema. A file that is not ours, newer than we are, or in use
+ * is left as it is, to the byte. docs/design/storage.md. */
+#include "store/store_sqlite.h"
+
+#include "base/error.h"
+
+#include <stdio.h>
+
+#define APPLICATION_ID 0x44525031 /* "DRP1" */
+#define SCHEMA_VERSION ((int)(sizeof MIGRATIONS / sizeof MIGRATIONS[0]))
+
+/* The n-th makes version n + 1 of version n. What has been released never changes: add another. */
+static const char *const MIGRATIONS[] = {
+    "CREATE TABLE call ("
+    " id BLOB PRIMARY KEY NOT NULL, partition INTEGER NOT NULL, parent BLOB, root BLOB NOT NULL,"
+    " project INTEGER NOT NULL, parent_generation INTEGER NOT NULL, depth INTEGER NOT NULL,"
+    " correlation_id INTEGER NOT NULL, created_ns INTEGER NOT NULL, expires_ns INTEGER NOT NULL,"
+    " endpoint TEXT NOT NULL, function TEXT NOT NULL, version TEXT, input BLOB, generation INTEGER NOT NULL,"
+    " state INTEGER NOT NULL, mail INTEGER NOT NULL, sweep INTEGER NOT NULL, has_children INTEGER NOT NULL,"
+    " wake_ns INTEGER NOT NULL, due_ns INTEGER NOT NULL, attempts INTEGER NOT NULL, failures INTEGER NOT NULL,"
+    " last_status INTEGER NOT NULL, last_error BLOB,"
+    " state_arm INTEGER NOT NULL, is_resume INTEGER NOT NULL, poll_state BLOB, poll_error BLOB,"
+    " min_results INTEGER NOT NULL, max_results INTEGER NOT NULL,"
+    " status INTEGER NOT NULL, done_ns INTEGER NOT NULL, done_sequence INTEGER NOT NULL, output BLOB,"
+    " error_type BLOB, error_message BLOB, error_value BLOB, error_traceback BLOB"
+    ");"
+    "CREATE INDEX call_wake ON call(wake_ns, id) WHERE state <> 3;"
+    "CREATE INDEX call_mail ON call(parent, parent_generation, state, done_sequence) WHERE mail = 1;"
+    "CREATE INDEX call_sweep ON call(id) WHERE sweep = 1;"
+    "CREATE INDEX call_done ON call(done_ns, id) WHERE state = 3;"
+    "CREATE INDEX call_tree ON call(root, id) WHERE parent IS NOT NULL;"
+    "CREATE TABLE payload (call BLOB NOT NULL, field INTEGER NOT NULL, bytes BLOB NOT NULL, PRIMARY KEY (call, field))"
+    " WITHOUT ROWID;"
+    "CREATE TABLE tally (n_live INTEGER NOT NULL, n_done INTEGER NOT NULL);"
+    "INSERT INTO tally VALUES (0, 0);",
+};
+
+static dr_code refuse_foreign(struct store_sqlite *sqlite, struct dr_error *error)
+{
+    return error_set(error, DR_FAILED_PRECONDITION, "open store: %s is not a database of dispatch", sqlite->path);
+}
+
+static dr_code check_version(struct store_sqlite *sqlite, int64_t version, struct dr_error *error)
+{
+    if (version <= SCHEMA_VERSION)
+        return DR_OK;
+    return error_set(error, DR_FAILED_PRECONDITION,
+                     "open store: %s has schema version %lld, this dispatch knows %d: use a newer dispatch", sqlite->path,
+                     (long long)version, SCHEMA_VERSION);
+}
+
+static int64_t number_at(const uint8_t *header, size_t at)
+{
+    return (int32_t)((uint32_t)header[at] << 24 | (uint32_t)header[at + 1] << 16 | (uint32_t)header[at + 2] << 8 |
+                     header[at + 3]);
+}
+
+/* Looks at the header's bytes before SQLite does: it would recover, and so change, a file that is not ours. Through
+ * SQLite's own descriptor, because closing another one would drop the locks of this process. */
+static dr_code check_header(struct store_sqlite *sqlite, bool *ret_is_empty, struct dr_error *error)
+{
+    enum { HEADER_BYTES = 100, VERSION_AT = 60, APPLICATION_AT = 68 };
+    uint8_t header[HEADER_BYTES];
+    sqlite3_file *file = NULL;
+    sqlite3_int64 size = 0;
+    int result = sqlite3_file_control(sqlite->database, "main", SQLITE_FCNTL_FILE_POINTER, &file);
+    if (result == SQLITE_OK)
+        result = file->pMethods->xFileSize(file, &size);
+    *ret_is_empty = size == 0;
+    if (result == SQLITE_OK && size == 0)
+        return DR_OK;
+    if (result == SQLITE_OK && size < HEADER_BYTES)
+        return refuse_foreign(sqlite, error);
+    if (result == SQLITE_OK)
+        result = file->pMethods->xRead(file, header, HEADER_BYTES, 0);
+    if (result != SQLITE_OK)
+        return sqlite_fail(sqlite, result, "open store", error);
+    if (memcmp(header, "SQLite format 3", 16) != 0 || number_at(header, APPLICATION_AT) != APPLICATION_ID)
+        return refuse_foreign(sqlite, error);
+    return check_version(sqlite, number_at(header, VERSION_AT), error);
+}
+
+static dr_code migrate(struct store_sqlite *sqlite, int64_t version, struct dr_error *error)
+{
+    char mark[100];
+    dr_code code = sqlite_execute(sqlite, "BEGIN EXCLUSIVE", "open store", error);
+    if (code)
+        return code;
+    for (int64_t i = version; i < SCHEMA_VERSION && !code; i++)
+        code = sqlite_execute(sqlite, MIGRATIONS[i], "open store", error);
+    snprintf(mark, sizeof mark, "PRAGMA application_id=%d; PRAGMA user_version=%d; COMMIT", APPLICATION_ID,
+             SCHEMA_VERSION);
+    if (!code)
+        code = sqlite_execute(sqlite, mark, "open store", error);
+    if (code && !sqlite3_get_autocommit(sqlite->database))
+        (void)sqlite3_exec(sqlite->database, "ROLLBACK", NULL, NULL, NULL);
+    return code;
+}
+
+/* Before WAL mode, so that the file itself bears the mark from its first byte on: calls are only ever in the WAL of a
+ * file that is known as ours. EXTRA: the end of the rollback journal must survive a loss of power as well. */
+static dr_code create(struct store_sqlite *sqlite, struct dr_error *error)
+{
+    int64_t n_tables = 0;
+    dr_code code = sqlite_execute(sqlite, "PRAGMA page_size=4096; PRAGMA synchronous=EXTRA", "open store", error);
+    if (!code)
+        code = sqlite_read_number(sqlite, "SELECT count(*) FROM sqlite_schema", &n_tables, error);
+    return code || n_tables > 0 ? code : migrate(sqlite, 0, error); /* > 0: another server was faster */
+}
+
+/* From the first read on the file is locked until the process ends, however it ends; and there is no -shm file. */
+static dr_code take(struct store_sqlite *sqlite, int64_t *ret_version, struct dr_error *error)
+{
+    dr_code code = sqlite_execute(sqlite, "PRAGMA locking_mode=EXCLUSIVE; PRAGMA synchronous=EXTRA", "open store", error);
+    if (!code) /* reads the schema, recovers the WAL */
+        code = sqlite_read_number(sqlite, "PRAGMA user_version", ret_version, error);
+    if (!code)
+        code = check_version(sqlite, *ret_version, error);
+    if (!code)
+        code = sqlite_execute(sqlite, "PRAGMA journal_mode=WAL", "open store", error);
+    if (!code) /* takes the write lock, so that a second server is refused at its start */
+        code = sqlite_execute(sqlite, "BEGIN IMMEDIATE; COMMIT", "open store", error);
+    return code;
+}
+
+static dr_code check_whole(struct store_sqlite *sqlite, struct dr_error *error)
+{
+    int64_t n_payloads = 0, n_tally = 0;
+    dr_code code = sqlite_read_number(sqlite, "SELECT count(*) FROM (SELECT 1 FROM payload LIMIT 1)", &n_payloads, error);
+    if (!code)
+        code = sqlite_read_number(sqlite, "SELECT count(*) FROM tally", &n_tally, error);
+    if (!code && n_tally != 1)
+        return error_set(error, DR_DATA_LOSS, "open store: %s is damaged: no tally", sqlite->path);
+    sqlite->has_payloads = n_payloads > 0;
+    return code;
+}
+
+dr_code sqlite_set_up(struct store_sqlite *sqlite, struct dr_error *error)
+{
+    bool is_empty = false;
+    int64_t version = 0;
+    if (sqlite3_db_readonly(sqlite->database, "main") == 1)
+        return error_set(error, DR_UNAVAILABLE, "open store: %s cannot be written", sqlite->path);
+    /* until all is well: a refused file must not change at closing either */
+    sqlite3_db_config(sqlite->database, SQLITE_DBCONFIG_NO_CKPT_ON_CLOSE, 1, NULL);
+    dr_code code = check_header(sqlite, &is_empty, error);
+    if (!code && is_empty)
+        code = create(sqlite, error);
+    if (!code)
+        code = take(sqlite, &version, error);
+    if (!code && version < SCHEMA_VERSION) /* also version 0: the creation was interrupted and has been rolled back */
+        code = migrate(sqlite, version < 0 ? 0 : version, error);
+    if (!code)
+        code = sqlite_execute(sqlite,
+                              "PRAGMA synchronous=FULL; PRAGMA wal_autocheckpoint=8000; PRAGMA cache_size=-32000;"
+                              "PRAGMA journal_size_limit=67108864; PRAGMA temp_store=MEMORY;",
+                              "open store", error);
+    if (!code)
+        code = check_whole(sqlite, error);
+    if (!code)
+        sqlite3_db_config(sqlite->database, SQLITE_DBCONFIG_NO_CKPT_ON_CLOSE, 0, NULL);
+    return code;
+}
