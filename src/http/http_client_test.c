@@ -411,6 +411,7 @@ static void calls_what_is_not_http_broken(void **state)
         "HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\nzz\r\n",
         "HTTP/1.1 200 OK\r\nContent-Length: nonsense\r\n\r\n",
         "HTTP/9.9 200 OK\r\n\r\n",
+        "HTTP/1.1 \r\n\r\n",
     };
     struct http_client *client = client_start();
     for (size_t i = 0; i < sizeof(answers) / sizeof(answers[0]); i++) {

@@ -130,7 +130,8 @@ static void parse(struct plain_connection *connection, const char *data, size_t 
     } else if (connection->failure != HTTP_RESPONDED) {
         fail(connection, connection->failure, "out of memory");
     } else if (rc != HPE_OK) {
-        const char *reason = llhttp_get_error_reason(&connection->parser);
+        bool has_no_status = connection->are_headers_complete && connection->status < 100;
+        const char *reason = has_no_status ? "no status" : llhttp_get_error_reason(&connection->parser);
         char text[HTTP_CLIENT_MESSAGE_SIZE];
         snprintf(text, sizeof text, "the response is not HTTP: %s", reason ? reason : llhttp_errno_name(rc));
         fail(connection, HTTP_BROKEN, text);

@@ -74,6 +74,8 @@ static int on_headers_complete(llhttp_t *parser)
     connection->are_headers_complete = true;
     connection->value = NULL;
     connection->status = llhttp_get_status_code(parser);
+    if (connection->status < 100) /* llhttp takes "HTTP/1.1 " without a number */
+        return -1;
     bool is_announced = parser->flags & F_CONTENT_LENGTH;
     if (!is_announced || parser->content_length <= connection->post->response_bytes_max)
         return 0;
