@@ -85,7 +85,7 @@ dr_code store_memory_open(struct store **ret_store, struct dr_error *error);
 struct store_sqlite_options {
     const char *path;       /* created when missing */
     int busy_timeout_ms;    /* 0 = 5000: another process holds the file */
-    int list_steps_max;     /* 0 = 5,000,000: how much one store_list may look through */
+    int list_steps_max;     /* 0 = 1,000,000: how much one store_list may look through */
 };
 /* One file, WAL, synchronous=FULL. DR_FAILED_PRECONDITION: not our file, a newer schema, or in use by another
  * server; DR_DATA_LOSS: damaged; DR_UNAVAILABLE: cannot be opened or written. The text names the file. */

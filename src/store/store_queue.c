@@ -30,6 +30,7 @@ struct store_queue {
     bool is_stopping;       /* under lock */
     atomic_size_t depth;
     bool is_in_trouble;     /* queue thread only */
+    dr_code given_up;       /* queue thread only: why commits are no longer tried */
 };
 
 static void push(struct store_queue *queue, struct entry entry)
@@ -95,14 +96,25 @@ static bool pause_ms(struct store_queue *queue, long ms)
 static dr_code commit_until_it_works(struct store_queue *queue, struct batch **batches, size_t n)
 {
     long ms = RETRY_FIRST_MS;
-    for (;;) {
+    while (!queue->given_up) {
         struct dr_error error = {0};
         dr_code code = store_commit(queue->config.store, batches, n, &error);
         tell_trouble(queue, code, error.message);
-        if (code == DR_OK || pause_ms(queue, ms))
-            return code;
+        if (code == DR_OK)
+            return DR_OK;
+        if (pause_ms(queue, ms))
+            queue->given_up = code;
         ms = ms * 2 < RETRY_MAX_MS ? ms * 2 : RETRY_MAX_MS;
     }
+    return queue->given_up;
+}
+
+static size_t batch_bytes(const struct batch *batch)
+{
+    size_t bytes = 0;
+    for (size_t i = 0; i < batch->n_ops; i++)
+        bytes += store_record_bytes(&batch->ops[i].record);
+    return bytes;
 }
 
 static void finish(struct store_queue *queue, struct entry *entry)
@@ -116,13 +128,16 @@ static void commit_group(struct store_queue *queue, struct list *entries)
 {
     struct batch *batches[GROUP_BATCHES_MAX];
     struct entry *group[GROUP_BATCHES_MAX];
-    size_t n = 0, n_ops = 0;
-    while (!list_is_empty(entries) && n < GROUP_BATCHES_MAX && n_ops < STORE_QUEUE_GROUP_OPS) {
+    size_t n = 0, n_ops = 0, n_bytes = 0;
+    while (!list_is_empty(entries) && n < GROUP_BATCHES_MAX) {
         struct entry *entry = container_of(entries->next, struct entry, node);
         if (!entry->batch)
             break;
-        list_remove(&entry->node);
         n_ops += entry->batch->n_ops;
+        n_bytes += batch_bytes(entry->batch);
+        if (n > 0 && (n_ops > STORE_QUEUE_GROUP_OPS || n_bytes > STORE_QUEUE_GROUP_BYTES))
+            break;
+        list_remove(&entry->node);
         batches[n] = entry->batch;
         group[n++] = entry;
     }

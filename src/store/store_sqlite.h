@@ -9,8 +9,8 @@
 
 /* A longer payload lies in table `payload`, so that a change of the row does not rewrite it. */
 #define SQLITE_INLINE_BYTES_MAX STORE_LISTED_BYTES_MAX
-/* Work of one list, in steps of SQLite's machine: some tenths of a second, while commits wait. */
-#define SQLITE_LIST_STEPS_MAX 5000000
+/* Work of one list, in steps of SQLite's machine (some four a row): tenths of a second, while commits wait. */
+#define SQLITE_LIST_STEPS_MAX 1000000
 
 enum statement {
     STATEMENT_BEGIN,

@@ -5,7 +5,7 @@
 
 #include <stdio.h>
 
-#define STEPS_AT_ONCE 10000
+#define STEPS_AT_ONCE 1000
 
 struct list_text {
     char text[2 * sizeof SQLITE_SHOWN + 800];
