@@ -2,10 +2,9 @@
 
 #include "base/check.h"
 #include "base/mem.h"
+#include "sdk/context.h"
 
-#include <stdint.h>
 #include <sys/mman.h>
-#include <ucontext.h>
 #include <unistd.h>
 
 #ifndef __has_feature
@@ -25,16 +24,28 @@
 #define HAS_TSAN 0
 #endif
 
+/* Valgrind would take a stack beside a thread's for a part of it. */
+#if defined(__has_include)
+#if __has_include(<valgrind/valgrind.h>)
+#include <valgrind/valgrind.h>
+#endif
+#endif
+#ifndef VALGRIND_STACK_REGISTER
+#define VALGRIND_STACK_REGISTER(start, end) 0
+#define VALGRIND_STACK_DEREGISTER(id) (void)(id)
+#endif
+
 #define STACK_BYTES_MIN (64 * 1024)
 
 struct coroutine {
-    ucontext_t inside;
-    ucontext_t outside;
+    struct context inside;
+    struct context outside;
     void (*body)(void *arg);
     void *arg;
     void *mapping;       /* guard page, then the stack */
     size_t mapping_bytes;
     size_t guard_bytes;
+    unsigned valgrind_id;
     bool is_over;
 #if HAS_ASAN
     void *inside_fake, *outside_fake;
@@ -65,7 +76,7 @@ static void enter(struct coroutine *coroutine)
 #if HAS_ASAN
     __sanitizer_start_switch_fiber(&coroutine->outside_fake, stack_of(coroutine), stack_bytes(coroutine));
 #endif
-    CHECK(swapcontext(&coroutine->outside, &coroutine->inside) == 0);
+    context_switch(&coroutine->outside, &coroutine->inside);
 #if HAS_ASAN
     __sanitizer_finish_switch_fiber(coroutine->outside_fake, NULL, NULL);
 #endif
@@ -80,16 +91,15 @@ static void leave(struct coroutine *coroutine)
     __sanitizer_start_switch_fiber(coroutine->is_over ? NULL : &coroutine->inside_fake, coroutine->outside_stack,
                                    coroutine->outside_bytes);
 #endif
-    CHECK(swapcontext(&coroutine->inside, &coroutine->outside) == 0);
+    context_switch(&coroutine->inside, &coroutine->outside);
 #if HAS_ASAN
     __sanitizer_finish_switch_fiber(coroutine->inside_fake, &coroutine->outside_stack, &coroutine->outside_bytes);
 #endif
 }
 
-/* makecontext passes ints only, so the pointer comes in two halves. */
-static void start(unsigned high, unsigned low)
+static void start(void *arg)
 {
-    struct coroutine *coroutine = (struct coroutine *)(((uintptr_t)high << 16 << 16) | low);
+    struct coroutine *coroutine = arg;
 #if HAS_ASAN
     __sanitizer_finish_switch_fiber(NULL, &coroutine->outside_stack, &coroutine->outside_bytes);
 #endif
@@ -115,18 +125,15 @@ dr_code coroutine_create(size_t bytes, void (*body)(void *arg), void *arg, struc
         mem_free(coroutine);
         return DR_NO_MEMORY;
     }
-    if (mprotect(coroutine->mapping, page, PROT_NONE) != 0 || getcontext(&coroutine->inside) != 0) {
+    if (mprotect(coroutine->mapping, page, PROT_NONE) != 0 ||
+        context_prepare(&coroutine->inside, stack_of(coroutine), stack_bytes(coroutine), start, coroutine) != DR_OK) {
         munmap(coroutine->mapping, coroutine->mapping_bytes);
         mem_free(coroutine);
         return DR_NO_MEMORY;
     }
     coroutine->body = body;
     coroutine->arg = arg;
-    coroutine->inside.uc_stack.ss_sp = stack_of(coroutine);
-    coroutine->inside.uc_stack.ss_size = stack_bytes(coroutine);
-    coroutine->inside.uc_link = NULL;
-    uintptr_t self = (uintptr_t)coroutine;
-    makecontext(&coroutine->inside, (void (*)(void))start, 2, (unsigned)(self >> 16 >> 16), (unsigned)self);
+    coroutine->valgrind_id = VALGRIND_STACK_REGISTER(stack_of(coroutine), (char *)stack_of(coroutine) + stack_bytes(coroutine));
 #if HAS_TSAN
     coroutine->inside_fiber = __tsan_create_fiber(0);
 #endif
@@ -145,6 +152,7 @@ void coroutine_destroy(struct coroutine *coroutine)
     /* frames that were dropped leave marks of their variables, and the next mapping may be here */
     ASAN_UNPOISON_MEMORY_REGION(stack_of(coroutine), stack_bytes(coroutine));
 #endif
+    VALGRIND_STACK_DEREGISTER(coroutine->valgrind_id);
     munmap(coroutine->mapping, coroutine->mapping_bytes);
     mem_free(coroutine);
 }

@@ -1,0 +1,210 @@
+/* Coroutines: stacks, threads, and what a switch must not lose. */
+#include "base/testing.h"
+
+#include "sdk/coroutine.h"
+
+#include <fenv.h>
+#include <pthread.h>
+#include <string.h>
+
+struct work {
+    struct coroutine *coroutine;
+    int n_steps;
+    int step;
+    double sum;
+    uintptr_t misalignment;
+};
+
+static void counts(void *arg)
+{
+    struct work *work = arg;
+    char aligned[64] __attribute__((aligned(16)));
+    memset(aligned, 1, sizeof aligned);
+    work->misalignment = (uintptr_t)aligned % 16;
+    for (int i = 1; i <= work->n_steps; i++) {
+        work->sum += i / 2.0;
+        work->step = i;
+        coroutine_suspend(work->coroutine);
+    }
+}
+
+static void create(struct work *work, void (*body)(void *arg))
+{
+    assert_int_equal(coroutine_create(0, body, work, &work->coroutine), DR_OK);
+}
+
+static void a_body_goes_on_where_it_suspended(void **state)
+{
+    (void)state;
+    struct work work = {.n_steps = 3};
+    create(&work, counts);
+    for (int i = 1; i <= 3; i++) {
+        assert_false(coroutine_resume(work.coroutine));
+        assert_int_equal(work.step, i);
+    }
+    assert_true(coroutine_resume(work.coroutine));
+    assert_true(work.sum == 3.0);
+    assert_int_equal(work.misalignment, 0);
+    coroutine_destroy(work.coroutine);
+}
+
+static void a_coroutine_that_is_dropped_frees_its_stack(void **state)
+{
+    (void)state;
+    for (int i = 0; i < 100; i++) {
+        struct work work = {.n_steps = 3};
+        create(&work, counts);
+        if (i % 2)
+            assert_false(coroutine_resume(work.coroutine));
+        coroutine_destroy(work.coroutine);
+    }
+    coroutine_destroy(NULL);
+}
+
+static void many_coroutines_take_turns(void **state)
+{
+    (void)state;
+    struct work works[50] = {0};
+    for (int i = 0; i < 50; i++) {
+        works[i].n_steps = 10;
+        create(&works[i], counts);
+    }
+    for (int step = 1; step <= 10; step++)
+        for (int i = 0; i < 50; i++) {
+            assert_false(coroutine_resume(works[i].coroutine));
+            assert_int_equal(works[i].step, step);
+        }
+    for (int i = 0; i < 50; i++) {
+        assert_true(coroutine_resume(works[i].coroutine));
+        coroutine_destroy(works[i].coroutine);
+    }
+}
+
+static void *resume_once(void *arg)
+{
+    struct work *work = arg;
+    (void)coroutine_resume(work->coroutine);
+    return NULL;
+}
+
+static void a_coroutine_goes_on_on_other_threads(void **state)
+{
+    (void)state;
+    struct work work = {.n_steps = 5};
+    create(&work, counts);
+    for (int i = 1; i <= 5; i++) {
+        pthread_t thread;
+        assert_int_equal(pthread_create(&thread, NULL, resume_once, &work), 0);
+        pthread_join(thread, NULL);
+        assert_int_equal(work.step, i);
+    }
+    assert_true(coroutine_resume(work.coroutine));
+    coroutine_destroy(work.coroutine);
+}
+
+static void uses_stack(void *arg)
+{
+    struct work *work = arg;
+    volatile char room[200 * 1024];
+    for (size_t i = 0; i < sizeof room; i += 512)
+        room[i] = (char)i;
+    coroutine_suspend(work->coroutine);
+    for (size_t i = 0; i < sizeof room; i += 512)
+        work->step += room[i] == (char)i;
+}
+
+static void a_stack_is_as_large_as_asked_for(void **state)
+{
+    (void)state;
+    struct work work = {0};
+    assert_int_equal(coroutine_create(256 * 1024, uses_stack, &work, &work.coroutine), DR_OK);
+    assert_false(coroutine_resume(work.coroutine));
+    assert_true(coroutine_resume(work.coroutine));
+    assert_int_equal(work.step, 400);
+    coroutine_destroy(work.coroutine);
+}
+
+static void inner(void *arg)
+{
+    struct work *work = arg;
+    work->step++;
+    coroutine_suspend(work->coroutine);
+    work->step++;
+}
+
+static void outer(void *arg)
+{
+    struct work *work = arg;
+    struct work within = {0};
+    create(&within, inner);
+    assert_false(coroutine_resume(within.coroutine));
+    coroutine_suspend(work->coroutine);
+    assert_true(coroutine_resume(within.coroutine));
+    coroutine_destroy(within.coroutine);
+    work->step = within.step;
+}
+
+static void coroutines_nest(void **state)
+{
+    (void)state;
+    struct work work = {0};
+    create(&work, outer);
+    assert_false(coroutine_resume(work.coroutine));
+    assert_true(coroutine_resume(work.coroutine));
+    assert_int_equal(work.step, 2);
+    coroutine_destroy(work.coroutine);
+}
+
+static void rounds_up(void *arg)
+{
+    struct work *work = arg;
+    (void)fesetround(FE_UPWARD);
+    coroutine_suspend(work->coroutine);
+    work->step = fegetround() == FE_UPWARD;
+}
+
+static void the_rounding_mode_is_the_coroutines_own(void **state)
+{
+    (void)state;
+    struct work work = {0};
+    create(&work, rounds_up);
+    assert_false(coroutine_resume(work.coroutine));
+    assert_int_equal(fegetround(), FE_TONEAREST);
+    assert_true(coroutine_resume(work.coroutine));
+    assert_int_equal(work.step, 1);
+    assert_int_equal(fegetround(), FE_TONEAREST);
+    coroutine_destroy(work.coroutine);
+}
+
+static dr_code create_and_destroy(void *arg)
+{
+    (void)arg;
+    struct coroutine *coroutine = NULL;
+    dr_code code = coroutine_create(0, counts, NULL, &coroutine);
+    coroutine_destroy(coroutine);
+    return code;
+}
+
+static void lack_of_memory_is_an_error(void **state)
+{
+    (void)state;
+    struct coroutine *coroutine = NULL;
+    assert_survives_allocation_faults(create_and_destroy, NULL);
+    assert_int_equal(coroutine_create((size_t)1 << 50, counts, NULL, &coroutine), DR_NO_MEMORY);
+    assert_null(coroutine);
+}
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test(a_body_goes_on_where_it_suspended),
+        cmocka_unit_test(a_coroutine_that_is_dropped_frees_its_stack),
+        cmocka_unit_test(many_coroutines_take_turns),
+        cmocka_unit_test(a_coroutine_goes_on_on_other_threads),
+        cmocka_unit_test(a_stack_is_as_large_as_asked_for),
+        cmocka_unit_test(coroutines_nest),
+        cmocka_unit_test(the_rounding_mode_is_the_coroutines_own),
+        cmocka_unit_test(lack_of_memory_is_an_error),
+    };
+    return cmocka_run_group_tests(tests, NULL, NULL);
+}
