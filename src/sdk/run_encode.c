@@ -62,7 +62,7 @@ static dr_code collect_calls(struct dr_call *call, struct wire_call *calls, size
                                         .version = slice_text(task->version)};
     }
     const uint8_t *at = inputs->data; /* it may have moved while it grew */
-    for (size_t i = 0; i < n; i++) {
+    for (size_t i = 0; i < n && !code; i++) {
         calls[i].input.data = at;
         at += calls[i].input.len;
     }
