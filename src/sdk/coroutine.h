@@ -1,7 +1,7 @@
 /* Stacks to run on: a body runs on its own stack, switches back in the middle, and goes on later, on any thread.
  *
  * One thread at a time uses a coroutine. A coroutine that is destroyed before its end is dropped: nothing on its stack
- * runs any more. Stacks are mapped, with a guard page below, so an overflow is a fault and never silent.
+ * runs any more. An overflow of its stack is a fault and never silent.
  * Sanitizers are told of every switch. */
 #ifndef SDK_COROUTINE_H
 #define SDK_COROUTINE_H

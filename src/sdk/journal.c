@@ -46,6 +46,19 @@ static bool fill_resume(const struct journal_resume *from, Dispatch__C__V1__Resu
     return true;
 }
 
+/* What cannot be read back must not be sent. */
+static dr_code check_size(const struct journal *journal, struct dr_error *error)
+{
+    size_t n_fields = 3;
+    for (size_t i = 0; i < journal->n_resumes; i++)
+        n_fields += 4 + journal->resumes[i].n_functions + journal->resumes[i].n_results;
+    if (n_fields <= WIRE_FIELDS_MAX)
+        return DR_OK;
+    return error_set(error, DR_RESOURCE_EXHAUSTED,
+                     "the journal of this run is too long (%zu resumes): split its work into calls of their own",
+                     journal->n_resumes);
+}
+
 static dr_code pack(const struct journal *journal, struct arena *arena, struct buf *buf, struct dr_error *error)
 {
     Dispatch__C__V1__Journal message = DISPATCH__C__V1__JOURNAL__INIT;
@@ -72,7 +85,9 @@ dr_code journal_encode(const struct journal *journal, struct buf *buf, struct dr
     struct buf packed;
     arena_init(&arena, 0);
     buf_init(&packed, WIRE_MESSAGE_BYTES_MAX);
-    dr_code code = pack(journal, &arena, &packed, error);
+    dr_code code = check_size(journal, error);
+    if (!code)
+        code = pack(journal, &arena, &packed, error);
     if (!code)
         code = wire_any_encode(slice_text(JOURNAL_TYPE_URL), buf_slice(&packed), buf);
     buf_deinit(&packed);
@@ -108,7 +123,7 @@ dr_code journal_decode(struct slice any, struct arena *arena, struct journal *re
         return error_set(error, DR_FAILED_PRECONDITION, "the state is not a journal of a C function");
     code = wire_unpack(&dispatch__c__v1__journal__descriptor, bytes, arena, &message, error);
     if (code == DR_NO_MEMORY)
-        return code;
+        return error_set(error, code, "read the journal: out of memory");
     const Dispatch__C__V1__Journal *from = code ? NULL : (const Dispatch__C__V1__Journal *)message;
     if (!from || from->version != FORMAT_VERSION)
         return error_set(error, DR_FAILED_PRECONDITION, "the journal is of an unknown format");

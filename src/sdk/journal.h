@@ -27,7 +27,7 @@ struct journal {
 
 /* Room for one more resume, zeroed; NULL when out of memory. */
 struct journal_resume *journal_add(struct journal *journal, struct arena *arena);
-/* Appends the serialized Any that is the poll's typed state. */
+/* Appends the serialized Any that is the poll's typed state. DR_RESOURCE_EXHAUSTED for one that could not be read back. */
 dr_code journal_encode(const struct journal *journal, struct buf *buf, struct dr_error *error);
 /* The reverse. DR_FAILED_PRECONDITION: this is no journal that we can read; DR_NO_MEMORY. */
 dr_code journal_decode(struct slice any, struct arena *arena, struct journal *ret_journal, struct dr_error *error);
