@@ -48,7 +48,8 @@ typedef struct dr_function {
     struct dr_function *next;       /* the default registry's */
 } dr_function;
 
-#define DR_STACK_BYTES_DEFAULT (256 * 1024)
+/* Address space; memory is what a run touches of it. Enough for values as deep as they can be. */
+#define DR_STACK_BYTES_DEFAULT (1024 * 1024)
 
 /* Defines a function and registers it in the default registry before main. */
 #define DR_FUNCTION(function_name)                                                                \

@@ -249,6 +249,38 @@ static void values_are_as_big_as_a_message_can_be(void **state)
     passes(big_body);
 }
 
+DR_FUNCTION(deep)
+{
+    dr_value *value = dr_value_int(1), *message = NULL, *back = NULL;
+    for (int i = 0; i < DR_VALUE_DEPTH_MAX - 1; i++)
+        value = dr_value_list(&value, 1);
+    const dr_value *kept = dr_keep(call, value);
+    char text[100];
+    if (dr_value_pack(kept, &message, NULL) != DR_OK || dr_value_unpack(message, &back, NULL) != DR_OK)
+        return dr_fail(call, DR_STATUS_PERMANENT_ERROR, NULL, "not packed");
+    bool is_equal = dr_value_equal(kept, back) && dr_value_format(kept, text, sizeof text) > DR_VALUE_DEPTH_MAX;
+    dr_value_unref(message);
+    dr_value_unref(back);
+    dr_value *pickled = NULL, *keywords = NULL;
+    if (dr_value_pickle_arguments(kept, NULL, &pickled, NULL) == DR_OK &&
+        dr_value_unpickle_arguments(pickled, &back, &keywords, NULL) == DR_OK)
+        dr_value_unref(back);
+    dr_value_unref(keywords);
+    dr_value_unref(pickled);
+    return dr_return(call, (bool)is_equal);
+}
+
+static void deep_body(void)
+{
+    dr_check_equal(dr_await(&deep, NULL), (bool)true);
+}
+
+static void values_are_as_deep_as_they_can_be_on_the_stack_of_a_function(void **state)
+{
+    (void)state;
+    passes(deep_body);
+}
+
 /* ---- ending ---- */
 
 DR_FUNCTION(countdown)
@@ -564,6 +596,7 @@ int main(void)
         cmocka_unit_test(any_takes_the_first_success_and_race_the_first_end),
         cmocka_unit_test(functions_call_themselves),
         cmocka_unit_test(values_are_as_big_as_a_message_can_be),
+        cmocka_unit_test(values_are_as_deep_as_they_can_be_on_the_stack_of_a_function),
         cmocka_unit_test(become_is_a_tail_call_that_keeps_the_id),
         cmocka_unit_test(an_answer_that_is_none_is_a_failure),
         cmocka_unit_test(what_was_deferred_runs_last_in_first_out_on_every_end),

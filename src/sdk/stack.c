@@ -10,7 +10,9 @@
 #endif
 #if defined(__SANITIZE_ADDRESS__) || __has_feature(address_sanitizer)
 #include <sanitizer/asan_interface.h>
+#define FRAME_GROWTH 4 /* guarded variables make frames larger */
 #else
+#define FRAME_GROWTH 1
 #define ASAN_UNPOISON_MEMORY_REGION(start, bytes) (void)(start)
 #endif
 
@@ -49,9 +51,9 @@ dr_code stack_take(size_t bytes, struct stack *ret_stack)
     size_t page = (size_t)sysconf(_SC_PAGESIZE);
     if (bytes < STACK_BYTES_MIN)
         bytes = STACK_BYTES_MIN;
-    if (bytes > SIZE_MAX / 2)
+    if (bytes > SIZE_MAX / 8)
         return DR_NO_MEMORY;
-    bytes = (bytes + page - 1) / page * page;
+    bytes = (FRAME_GROWTH * bytes + page - 1) / page * page;
     pthread_mutex_lock(&lock);
     unsigned i = n_kept;
     while (i > 0 && kept[i - 1].bytes != bytes)
