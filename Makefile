@@ -33,8 +33,10 @@ test: packages
 run: build
 	@tools/run-demo.sh $(BUILD)
 
-bench: build
-	@if [ -x bench/run.sh ]; then bench/run.sh $(BUILD); else $(BUILD)/bin/bench; fi
+# A folder of its own: the benchmarks share helpers with the tests.
+bench: packages
+	@$(call compile,$(BUILD)/bench,$(RELEASE) -DDISPATCH_TESTS=ON)
+	@bench/run.sh $(BUILD)/bench
 
 tidy:
 	@python3 tools/tidy.py $(BUILD)

@@ -4,3 +4,4 @@ set -e
 build=${1:-build}
 "$build/bin/http_floor"
 "$build/bin/server_cost"
+"$build/bin/latency"
