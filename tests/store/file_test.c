@@ -4,9 +4,11 @@
 #include "subject.h"
 
 #include "base/clock.h"
+#include <signal.h>
 #include <sqlite3.h>
 #include <stdio.h>
 #include <string.h>
+#include <sys/resource.h>
 #include <sys/stat.h>
 #include <sys/wait.h>
 #include <unistd.h>
@@ -350,6 +352,43 @@ static void a_list_that_looks_through_too_much_is_refused(void **state)
     put_new(subject, call_make(5000)); /* nothing is left interrupted */
 }
 
+/* The disk is "full": files may not grow past what the log has now. */
+static void a_full_disk_fails_a_commit_whole_and_the_same_commit_works_later(void **state)
+{
+    struct subject *subject = *state;
+    char name[320];
+    struct stat status;
+    struct rlimit usual, tight;
+    put_new(subject, call_make(1));
+    assert_int_equal(stat(path_with(subject->path, "-wal", name), &status), 0);
+    struct batch *batch = batch_create(1);
+    for (uint64_t n = 2; n < 1000; n++) {
+        struct call_record record = call_make(n);
+        batch_add(batch, BATCH_INSERT, 0, &record);
+        record_deinit(&record);
+    }
+    (void)signal(SIGXFSZ, SIG_IGN);
+    assert_int_equal(getrlimit(RLIMIT_FSIZE, &usual), 0);
+    tight = usual;
+    tight.rlim_cur = (rlim_t)status.st_size + 8192;
+    assert_int_equal(setrlimit(RLIMIT_FSIZE, &tight), 0);
+    struct dr_error error = {0};
+    dr_code first = store_commit(subject->store, &batch, 1, &error);
+    dr_code second = store_commit(subject->store, &batch, 1, &error);
+    bool is_there = has(subject, call_id(2));
+    assert_int_equal(setrlimit(RLIMIT_FSIZE, &usual), 0);
+    assert_int_equal(first, DR_UNAVAILABLE);
+    assert_int_equal(second, DR_UNAVAILABLE);
+    assert_non_null(strstr(error.message, subject->path));
+    assert_false(is_there);
+    commit(subject, batch);
+    subject_reopen(subject);
+    struct store_counts counts;
+    assert_int_equal(store_counts(subject->store, &counts, NULL), DR_OK);
+    assert_int_equal(counts.n_live, 999);
+    assert_true(has(subject, call_id(999)));
+}
+
 static dr_code open_close(void *arg)
 {
     struct store *store = NULL;
@@ -388,6 +427,7 @@ int main(void)
         ON_FILE(a_tree_lies_in_one_partition),
         ON_FILE(a_log_that_was_not_checkpointed_does_not_grow),
         ON_FILE(a_list_that_looks_through_too_much_is_refused),
+        ON_FILE(a_full_disk_fails_a_commit_whole_and_the_same_commit_works_later),
         ON_FILE(opening_survives_any_failed_allocation),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
