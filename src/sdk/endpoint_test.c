@@ -274,6 +274,21 @@ static void the_address_comes_from_the_environment(void **state)
     dr_endpoint_stop(endpoint);
 }
 
+static dr_code start_and_stop(void *arg)
+{
+    (void)arg;
+    dr_endpoint *endpoint = NULL;
+    dr_code code = dr_endpoint_start(&(struct dr_endpoint_options){.address = "127.0.0.1:0"}, &endpoint, NULL);
+    dr_endpoint_stop(endpoint);
+    return code;
+}
+
+static void starting_survives_lack_of_memory(void **state)
+{
+    (void)state;
+    assert_survives_allocation_faults(start_and_stop, NULL);
+}
+
 static void serving_ends_with_a_signal(void **state)
 {
     (void)state;
@@ -301,6 +316,7 @@ int main(void)
         cmocka_unit_test(runs_in_progress_end_before_the_stop_does),
         cmocka_unit_test_setup_teardown(addresses_that_cannot_be_are_refused, set_up, tear_down),
         cmocka_unit_test(the_address_comes_from_the_environment),
+        cmocka_unit_test(starting_survives_lack_of_memory),
         cmocka_unit_test(serving_ends_with_a_signal),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);

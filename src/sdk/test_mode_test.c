@@ -99,6 +99,13 @@ static dr_outcome shout_run(dr_call *call)
 static dr_function shout = {.name = "shout", .run = shout_run};
 static dr_function shout_again = {.name = "shout", .run = shout_run};
 
+static void silent(const dr_request *request, dr_response *response, void *arg)
+{
+    (void)request;
+    (void)response;
+    (void)arg;
+}
+
 static void shout_body(void)
 {
     dr_check_equal(dr_await(&shout, "hey"), "hey!!!");
@@ -156,6 +163,27 @@ static void function_can_be_in_several_registries(void **state)
     dr_client_close(client);
 }
 
+static dr_code open_and_register(void *client)
+{
+    dr_registry *registry = NULL;
+    struct dr_registry_options options = {.name = "faults", .client = client, .endpoint = DR_TEST_ENDPOINT_URL};
+    dr_code code = dr_registry_open(&options, &registry, NULL);
+    if (!code)
+        code = dr_registry_function(registry, &shout, NULL);
+    if (!code)
+        code = dr_registry_primitive(registry, "silent", silent, NULL, NULL);
+    dr_registry_close(registry);
+    return code;
+}
+
+static void registry_survives_lack_of_memory(void **state)
+{
+    (void)state;
+    dr_client *client = client_for_tests();
+    assert_survives_allocation_faults(open_and_register, client);
+    dr_client_close(client);
+}
+
 static void only_one_registry_body(void *arg)
 {
     (void)arg;
@@ -195,13 +223,6 @@ static void twice(const dr_request *request, dr_response *response, void *arg)
         (void)dr_response_poll(response, &poll, NULL);
     dr_value_unref(state);
     dr_value_unref(text);
-}
-
-static void silent(const dr_request *request, dr_response *response, void *arg)
-{
-    (void)request;
-    (void)response;
-    (void)arg;
 }
 
 static void refusing(const dr_request *request, dr_response *response, void *arg)
@@ -529,6 +550,7 @@ int main(void)
         cmocka_unit_test(close_takes_the_functions_out_of_the_application),
         cmocka_unit_test(function_of_a_name_can_be_registered_once),
         cmocka_unit_test(function_can_be_in_several_registries),
+        cmocka_unit_test(registry_survives_lack_of_memory),
         cmocka_unit_test(run_serves_one_registry_alone_when_asked_to),
         cmocka_unit_test(primitive_function_sees_requests_and_answers_by_hand),
         cmocka_unit_test(main_runs_all_or_one_by_name_or_lists),
