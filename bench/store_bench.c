@@ -1,9 +1,9 @@
 /* What a call costs the SQLite store, fsync on.
  *
- *     store_bench [CALLS]           echo calls: 100 inserted in one commit, then made done in one commit; CPU and time
- *                                   per call, beside the floor (the same bytes in bare SQLite: one table, one index)
- *     store_bench alone [CALLS]     the same, one call per commit
- *     store_bench sleep [CALLS]     calls that sleep: memory, disk, and what a start and the first scan take
+ *     store_bench [CALLS]           echo calls: 100 inserted in one commit, then made done in one commit; CPU
+ * and time per call, beside the floor (the same bytes in bare SQLite: one table, one index) store_bench alone
+ * [CALLS]     the same, one call per commit store_bench sleep [CALLS]     calls that sleep: memory, disk, and
+ * what a start and the first scan take
  *
  * The database is made in TMPDIR and removed. */
 #include "base/check.h"
@@ -25,7 +25,8 @@
 #define BATCH_CALLS 100
 #define BATCH_SLEEPING 1000
 
-static const char payload[] = "\x0a\x2etype.googleapis.com/google.protobuf.StringValue\x12\x0b\x0a\x09hello all";
+static const char payload[] =
+    "\x0a\x2etype.googleapis.com/google.protobuf.StringValue\x12\x0b\x0a\x09hello all";
 
 struct usage {
     int64_t wall_ns;
@@ -136,7 +137,8 @@ static void run_calls(struct store *store, struct id_source *source, size_t n_ca
     }
 }
 
-/* ---- the floor --------------------------------------------------------------------------------------------------- */
+/* ---- the floor
+ * --------------------------------------------------------------------------------------------------- */
 
 static void sql(sqlite3 *database, const char *text)
 {
@@ -157,13 +159,15 @@ static void run_floor(const char *path, struct id_source *source, size_t n_calls
     sqlite3 *database;
     sqlite3_stmt *insert, *update;
     CHECK(sqlite3_open(path, &database) == SQLITE_OK);
-    sql(database, "PRAGMA page_size=8192; PRAGMA locking_mode=EXCLUSIVE; PRAGMA journal_mode=WAL;"
-                  "PRAGMA synchronous=FULL; PRAGMA wal_autocheckpoint=4000; PRAGMA cache_size=-32000;"
-                  "CREATE TABLE call(id BLOB PRIMARY KEY, state INTEGER, wake_ns INTEGER, call BLOB, result BLOB)"
-                  " WITHOUT ROWID; CREATE INDEX call_wake ON call(wake_ns) WHERE state <> 3");
-    CHECK(sqlite3_prepare_v2(database, "INSERT INTO call VALUES(?,1,?,?,NULL)", -1, &insert, NULL) == SQLITE_OK);
-    CHECK(sqlite3_prepare_v2(database, "UPDATE call SET state=3, wake_ns=0, result=? WHERE id=?", -1, &update, NULL) ==
+    sql(database,
+        "PRAGMA page_size=8192; PRAGMA locking_mode=EXCLUSIVE; PRAGMA journal_mode=WAL;"
+        "PRAGMA synchronous=FULL; PRAGMA wal_autocheckpoint=4000; PRAGMA cache_size=-32000;"
+        "CREATE TABLE call(id BLOB PRIMARY KEY, state INTEGER, wake_ns INTEGER, call BLOB, result BLOB)"
+        " WITHOUT ROWID; CREATE INDEX call_wake ON call(wake_ns) WHERE state <> 3");
+    CHECK(sqlite3_prepare_v2(database, "INSERT INTO call VALUES(?,1,?,?,NULL)", -1, &insert, NULL) ==
           SQLITE_OK);
+    CHECK(sqlite3_prepare_v2(database, "UPDATE call SET state=3, wake_ns=0, result=? WHERE id=?", -1, &update,
+                             NULL) == SQLITE_OK);
     struct id ids[BATCH_CALLS];
     uint8_t call[200] = {0};
     for (size_t done = 0; done < n_calls; done += per_commit) {
@@ -190,7 +194,8 @@ static void run_floor(const char *path, struct id_source *source, size_t n_calls
     sqlite3_close(database);
 }
 
-/* ---- sleeping calls ---------------------------------------------------------------------------------------------- */
+/* ---- sleeping calls
+ * ---------------------------------------------------------------------------------------------- */
 
 static void sleep_calls(const char *path, struct id_source *source, size_t n_calls)
 {

@@ -61,7 +61,8 @@ void ordered_remove(struct ordered *set, struct ordered_node *node)
     *place = merge(node->left, node->right);
 }
 
-struct ordered_node *ordered_after(const struct ordered *set, const struct ordered_node *key, bool is_inclusive)
+struct ordered_node *ordered_after(const struct ordered *set, const struct ordered_node *key,
+                                   bool is_inclusive)
 {
     struct ordered_node *best = NULL;
     for (struct ordered_node *node = set->root; node;) {

@@ -10,7 +10,8 @@ void store_close(struct store *store)
         store->methods->close(store);
 }
 
-dr_code store_commit(struct store *store, struct batch *const *batches, size_t n_batches, struct dr_error *error)
+dr_code store_commit(struct store *store, struct batch *const *batches, size_t n_batches,
+                     struct dr_error *error)
 {
     return n_batches == 0 ? DR_OK : store->methods->commit(store, batches, n_batches, error);
 }
@@ -20,33 +21,33 @@ dr_code store_read(struct store *store, struct id id, struct call_record *ret_re
     return store->methods->read(store, id, ret_record, error);
 }
 
-dr_code store_read_children(struct store *store, struct id parent, uint32_t generation, struct store_records *ret_done,
-                            uint64_t *ret_outstanding, struct dr_error *error)
+dr_code store_read_children(struct store *store, struct id parent, uint32_t generation,
+                            struct store_records *ret_done, uint64_t *ret_outstanding, struct dr_error *error)
 {
     return store->methods->read_children(store, parent, generation, ret_done, ret_outstanding, error);
 }
 
-dr_code store_scan_due(struct store *store, struct store_cursor after, int64_t until_ns, size_t limit, size_t bytes_max,
-                       struct store_scan_result *ret_result, struct dr_error *error)
+dr_code store_scan_due(struct store *store, struct store_cursor after, int64_t until_ns, size_t limit,
+                       size_t bytes_max, struct store_scan_result *ret_result, struct dr_error *error)
 {
     CHECK(limit > 0);
     return store->methods->scan_due(store, after, until_ns, limit, bytes_max, ret_result, error);
 }
 
-dr_code store_scan_live_children(struct store *store, struct id parent, uint32_t below_generation, size_t limit,
-                                 struct store_records *ret_records, struct dr_error *error)
+dr_code store_scan_live_children(struct store *store, struct id parent, uint32_t below_generation,
+                                 size_t limit, struct store_records *ret_records, struct dr_error *error)
 {
     return store->methods->scan_live_children(store, parent, below_generation, limit, ret_records, error);
 }
 
-dr_code store_scan_mail(struct store *store, struct id after_parent, size_t limit, struct id *ret_parents, size_t *ret_n,
-                        struct dr_error *error)
+dr_code store_scan_mail(struct store *store, struct id after_parent, size_t limit, struct id *ret_parents,
+                        size_t *ret_n, struct dr_error *error)
 {
     return store->methods->scan_mail(store, after_parent, limit, ret_parents, ret_n, error);
 }
 
-dr_code store_scan_sweeps(struct store *store, struct id after, size_t limit, struct id *ret_ids, size_t *ret_n,
-                          struct dr_error *error)
+dr_code store_scan_sweeps(struct store *store, struct id after, size_t limit, struct id *ret_ids,
+                          size_t *ret_n, struct dr_error *error)
 {
     return store->methods->scan_sweeps(store, after, limit, ret_ids, ret_n, error);
 }

@@ -1,13 +1,13 @@
 /* The store: calls that survive. One contract, several implementations (memory, SQLite, later PostgreSQL).
  *
- * The interface is synchronous and single-threaded: one thread at a time uses a store. Threads, group commit and
- * call-backs are store_queue.h's business, so that the simulator can drive the same stores in one thread.
+ * The interface is synchronous and single-threaded: one thread at a time uses a store. Threads, group commit
+ * and call-backs are store_queue.h's business, so that the simulator can drive the same stores in one thread.
  * docs/design/storage.md describes the SQLite schema and what each crash leaves behind.
  *
  * Durability: when store_commit returns DR_OK, the batches survive any crash (SQLite: synchronous=FULL).
  * Order: batches are applied in the order given; a commit applies all of its batches or none (I6).
- * Relied upon: a live child's mail is open; an update to CALL_DONE comes once per call and carries RECORD_PROGRESS and
- * RECORD_RESULT; done_sequence is below 2^63.
+ * Relied upon: a live child's mail is open; an update to CALL_DONE comes once per call and carries
+ * RECORD_PROGRESS and RECORD_RESULT; done_sequence is below 2^63.
  * Reads see every commit that returned before. Records read are owned by the caller (record_deinit). */
 #ifndef STORE_STORE_H
 #define STORE_STORE_H
@@ -32,8 +32,8 @@ struct store_records {
 
 struct store_scan_result {
     struct store_records records;
-    bool is_complete;       /* nothing more up to `until_ns` */
-    int64_t next_wake_ns;   /* wake of the first live call behind the last returned one; TIME_NEVER when none */
+    bool is_complete; /* nothing more up to `until_ns` */
+    int64_t next_wake_ns; /* wake of the first live call behind the last returned one; TIME_NEVER when none */
 };
 
 /* What people ask for (list calls). Empty or zero members do not filter. */
@@ -41,33 +41,34 @@ struct store_filter {
     uint32_t project;
     struct slice function;
     struct slice endpoint;
-    int state;              /* enum call_state, 0 = any */
-    int status;             /* dr_status of done calls, -1 = any */
+    int state; /* enum call_state, 0 = any */
+    int status; /* dr_status of done calls, -1 = any */
     struct id root;
     struct id parent;
-    struct id before;       /* paging: only ids smaller than this one; newest first */
-    size_t limit;           /* 1..1000 */
+    struct id before; /* paging: only ids smaller than this one; newest first */
+    size_t limit; /* 1..1000 */
 };
 
 struct store_counts {
-    uint64_t n_live;        /* scheduled and suspended */
+    uint64_t n_live; /* scheduled and suspended */
     uint64_t n_done;
 };
 
 struct store_methods {
     dr_code (*commit)(struct store *, struct batch *const *batches, size_t n_batches, struct dr_error *);
     dr_code (*read)(struct store *, struct id id, struct call_record *ret_record, struct dr_error *);
-    dr_code (*read_children)(struct store *, struct id parent, uint32_t generation, struct store_records *ret_done,
-                             uint64_t *ret_outstanding, struct dr_error *);
-    dr_code (*scan_due)(struct store *, struct store_cursor after, int64_t until_ns, size_t limit, size_t bytes_max,
-                        struct store_scan_result *ret_result, struct dr_error *);
+    dr_code (*read_children)(struct store *, struct id parent, uint32_t generation,
+                             struct store_records *ret_done, uint64_t *ret_outstanding, struct dr_error *);
+    dr_code (*scan_due)(struct store *, struct store_cursor after, int64_t until_ns, size_t limit,
+                        size_t bytes_max, struct store_scan_result *ret_result, struct dr_error *);
     dr_code (*scan_live_children)(struct store *, struct id parent, uint32_t below_generation, size_t limit,
                                   struct store_records *ret_records, struct dr_error *);
     dr_code (*scan_mail)(struct store *, struct id after_parent, size_t limit, struct id *ret_parents,
                          size_t *ret_n, struct dr_error *);
     dr_code (*scan_sweeps)(struct store *, struct id after, size_t limit, struct id *ret_ids, size_t *ret_n,
                            struct dr_error *);
-    dr_code (*list)(struct store *, const struct store_filter *, struct store_records *ret_records, struct dr_error *);
+    dr_code (*list)(struct store *, const struct store_filter *, struct store_records *ret_records,
+                    struct dr_error *);
     dr_code (*purge)(struct store *, int64_t done_before_ns, size_t limit, size_t *ret_purged,
                      int64_t *ret_next_done_ns, struct dr_error *);
     dr_code (*counts)(struct store *, struct store_counts *ret_counts, struct dr_error *);
@@ -83,46 +84,52 @@ struct store {
 dr_code store_memory_open(struct store **ret_store, struct dr_error *error);
 
 struct store_sqlite_options {
-    const char *path;       /* created when missing */
-    int busy_timeout_ms;    /* 0 = 5000: another process holds the file */
-    int list_steps_max;     /* 0 = 1,000,000: how much one store_list may look through */
+    const char *path; /* created when missing */
+    int busy_timeout_ms; /* 0 = 5000: another process holds the file */
+    int list_steps_max; /* 0 = 1,000,000: how much one store_list may look through */
 };
 /* One file, WAL, synchronous=FULL. DR_FAILED_PRECONDITION: not our file, a newer schema, or in use by another
  * server; DR_DATA_LOSS: damaged; DR_UNAVAILABLE: cannot be opened or written. The text names the file. */
-dr_code store_sqlite_open(const struct store_sqlite_options *options, struct store **ret_store, struct dr_error *error);
+dr_code store_sqlite_open(const struct store_sqlite_options *options, struct store **ret_store,
+                          struct dr_error *error);
 
 /* Releases everything; accepts NULL. */
 void store_close(struct store *store);
-/* Makes the batches durable, all or none. On failure nothing is applied and the same commit may be tried again. */
-dr_code store_commit(struct store *store, struct batch *const *batches, size_t n_batches, struct dr_error *error);
+/* Makes the batches durable, all or none. On failure nothing is applied and the same commit may be tried
+ * again. */
+dr_code store_commit(struct store *store, struct batch *const *batches, size_t n_batches,
+                     struct dr_error *error);
 /* DR_NOT_FOUND for an unknown id. */
 dr_code store_read(struct store *store, struct id id, struct call_record *ret_record, struct dr_error *error);
 /* The children of `parent` made in `generation` whose mail is open: the done ones in order of completion
  * (done_sequence), and how many are not done. */
-dr_code store_read_children(struct store *store, struct id parent, uint32_t generation, struct store_records *ret_done,
-                            uint64_t *ret_outstanding, struct dr_error *error);
-/* Live calls with (wake, id) > after and wake <= until, in that order: at most `limit`, and at least one if there is
- * any, stopping early once the payloads exceed bytes_max. */
-dr_code store_scan_due(struct store *store, struct store_cursor after, int64_t until_ns, size_t limit, size_t bytes_max,
-                       struct store_scan_result *ret_result, struct dr_error *error);
-/* Children of `parent` that are not done and were made in a generation < below_generation (UINT32_MAX = all). */
-dr_code store_scan_live_children(struct store *store, struct id parent, uint32_t below_generation, size_t limit,
-                                 struct store_records *ret_records, struct dr_error *error);
-/* Recovery of T7: ids of parents > after_parent, ascending, each once, that have a done child with open mail. */
-dr_code store_scan_mail(struct store *store, struct id after_parent, size_t limit, struct id *ret_parents, size_t *ret_n,
-                        struct dr_error *error);
+dr_code store_read_children(struct store *store, struct id parent, uint32_t generation,
+                            struct store_records *ret_done, uint64_t *ret_outstanding,
+                            struct dr_error *error);
+/* Live calls with (wake, id) > after and wake <= until, in that order: at most `limit`, and at least one if
+ * there is any, stopping early once the payloads exceed bytes_max. */
+dr_code store_scan_due(struct store *store, struct store_cursor after, int64_t until_ns, size_t limit,
+                       size_t bytes_max, struct store_scan_result *ret_result, struct dr_error *error);
+/* Children of `parent` that are not done and were made in a generation < below_generation (UINT32_MAX = all).
+ */
+dr_code store_scan_live_children(struct store *store, struct id parent, uint32_t below_generation,
+                                 size_t limit, struct store_records *ret_records, struct dr_error *error);
+/* Recovery of T7: ids of parents > after_parent, ascending, each once, that have a done child with open mail.
+ */
+dr_code store_scan_mail(struct store *store, struct id after_parent, size_t limit, struct id *ret_parents,
+                        size_t *ret_n, struct dr_error *error);
 /* Recovery of T8 and T9: ids > after of calls with sweep set, ascending. */
-dr_code store_scan_sweeps(struct store *store, struct id after, size_t limit, struct id *ret_ids, size_t *ret_n,
-                          struct dr_error *error);
+dr_code store_scan_sweeps(struct store *store, struct id after, size_t limit, struct id *ret_ids,
+                          size_t *ret_n, struct dr_error *error);
 /* For people: without input, poll state, output, error value and traceback, and without texts longer than
- * STORE_LISTED_BYTES_MAX (NULL). DR_RESOURCE_EXHAUSTED: SQLite gives up when too many calls must be looked through for
- * the few that fit, because commits wait meanwhile; one tree (`root`) has an index. */
+ * STORE_LISTED_BYTES_MAX (NULL). DR_RESOURCE_EXHAUSTED: SQLite gives up when too many calls must be looked
+ * through for the few that fit, because commits wait meanwhile; one tree (`root`) has an index. */
 #define STORE_LISTED_BYTES_MAX 2000u
 dr_code store_list(struct store *store, const struct store_filter *filter, struct store_records *ret_records,
                    struct dr_error *error);
-/* Deletes at most `limit` done calls with done_ns < done_before whose result nobody can need: roots, children with
- * consumed mail, children whose parent is done or gone. ret_next_done_ns: done_ns of the oldest done call that is
- * left, TIME_NEVER when none. A call with sweep set is not purged. */
+/* Deletes at most `limit` done calls with done_ns < done_before whose result nobody can need: roots, children
+ * with consumed mail, children whose parent is done or gone. ret_next_done_ns: done_ns of the oldest done
+ * call that is left, TIME_NEVER when none. A call with sweep set is not purged. */
 dr_code store_purge(struct store *store, int64_t done_before_ns, size_t limit, size_t *ret_purged,
                     int64_t *ret_next_done_ns, struct dr_error *error);
 dr_code store_counts(struct store *store, struct store_counts *ret_counts, struct dr_error *error);

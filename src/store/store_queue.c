@@ -26,11 +26,11 @@ struct store_queue {
     pthread_t thread;
     pthread_mutex_t lock;
     pthread_cond_t changed;
-    struct list entries;    /* under lock */
-    bool is_stopping;       /* under lock */
+    struct list entries; /* under lock */
+    bool is_stopping; /* under lock */
     atomic_size_t depth;
-    bool is_in_trouble;     /* queue thread only */
-    dr_code given_up;       /* queue thread only: why commits are no longer tried */
+    bool is_in_trouble; /* queue thread only */
+    dr_code given_up; /* queue thread only: why commits are no longer tried */
 };
 
 static void push(struct store_queue *queue, struct entry entry)

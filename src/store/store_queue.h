@@ -1,17 +1,18 @@
 /* The asynchronous face of a store: one thread that owns it and works off a queue.
  *
- * Order: jobs and commits are done in the order in which they were pushed, so a job sees every batch pushed before it.
- * Batches that stand next to each other are committed together (group commit), up to STORE_QUEUE_GROUP_OPS operations or
- * STORE_QUEUE_GROUP_BYTES of payload; a batch is never divided.
- * Callbacks run on the queue's thread, in order, and must not block on the queue.
+ * Order: jobs and commits are done in the order in which they were pushed, so a job sees every batch pushed
+ * before it. Batches that stand next to each other are committed together (group commit), up to
+ * STORE_QUEUE_GROUP_OPS operations or STORE_QUEUE_GROUP_BYTES of payload; a batch is never divided. Callbacks
+ * run on the queue's thread, in order, and must not block on the queue.
  *
- * A commit that fails is tried again after 100 ms, 200 ms, ... 5 s, for as long as it takes: its callback only ever says
- * that the batch is durable. Effects wait meanwhile, so nothing acknowledged is lost, and on_trouble tells the operator
- * once when it starts and once (DR_OK) when it is over. Only store_queue_stop gives up: then the callbacks of that commit
- * and of all behind it get the error, and none of them is applied, so that the store holds a prefix of the batches.
+ * A commit that fails is tried again after 100 ms, 200 ms, ... 5 s, for as long as it takes: its callback
+ * only ever says that the batch is durable. Effects wait meanwhile, so nothing acknowledged is lost, and
+ * on_trouble tells the operator once when it starts and once (DR_OK) when it is over. Only store_queue_stop
+ * gives up: then the callbacks of that commit and of all behind it get the error, and none of them is
+ * applied, so that the store holds a prefix of the batches.
  *
- * The queue itself is not bounded: what is in it is bounded by the engine's limits; a driver refuses new work while
- * store_queue_depth is above its maximum. An idle queue makes no wake-ups. */
+ * The queue itself is not bounded: what is in it is bounded by the engine's limits; a driver refuses new work
+ * while store_queue_depth is above its maximum. An idle queue makes no wake-ups. */
 #ifndef STORE_STORE_QUEUE_H
 #define STORE_STORE_QUEUE_H
 
@@ -41,8 +42,8 @@ void store_queue_commit(struct store_queue *queue, struct batch *batch, store_co
 void store_queue_run(struct store_queue *queue, store_job_fn *job, void *arg);
 /* Entries that are not finished, the one in work included. Any thread. */
 size_t store_queue_depth(const struct store_queue *queue);
-/* Works off what is there (a commit that keeps failing is given up), closes the store, frees the queue. Not from a
- * callback. Accepts NULL. */
+/* Works off what is there (a commit that keeps failing is given up), closes the store, frees the queue. Not
+ * from a callback. Accepts NULL. */
 void store_queue_stop(struct store_queue *queue);
 
 #endif

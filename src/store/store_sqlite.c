@@ -38,17 +38,19 @@ dr_code sqlite_fail(struct store_sqlite *sqlite, int result, const char *what, s
     if (code == DR_FAILED_PRECONDITION)
         return error_set(error, code, "%s: %s is in use by another server", what, sqlite->path);
     const char *text = sqlite->database ? sqlite3_errmsg(sqlite->database) : sqlite3_errstr(result);
-    return error_set(error, code, "%s: %s%s: %s", what, sqlite->path, code == DR_DATA_LOSS ? " is damaged" : "", text);
+    return error_set(error, code, "%s: %s%s: %s", what, sqlite->path,
+                     code == DR_DATA_LOSS ? " is damaged" : "", text);
 }
 
 /* ---- statements ---- */
 
-dr_code sqlite_statement(struct store_sqlite *sqlite, enum statement which, const char *text, sqlite3_stmt **ret_statement,
-                         struct dr_error *error)
+dr_code sqlite_statement(struct store_sqlite *sqlite, enum statement which, const char *text,
+                         sqlite3_stmt **ret_statement, struct dr_error *error)
 {
     sqlite3_stmt **statement = &sqlite->statements[which];
     if (!*statement) {
-        int result = sqlite3_prepare_v3(sqlite->database, text, -1, SQLITE_PREPARE_PERSISTENT, statement, NULL);
+        int result =
+            sqlite3_prepare_v3(sqlite->database, text, -1, SQLITE_PREPARE_PERSISTENT, statement, NULL);
         if (result != SQLITE_OK)
             return sqlite_fail(sqlite, result, "prepare", error);
     }
@@ -56,28 +58,33 @@ dr_code sqlite_statement(struct store_sqlite *sqlite, enum statement which, cons
     return DR_OK;
 }
 
-dr_code sqlite_step(struct store_sqlite *sqlite, sqlite3_stmt *statement, const char *what, struct dr_error *error)
+dr_code sqlite_step(struct store_sqlite *sqlite, sqlite3_stmt *statement, const char *what,
+                    struct dr_error *error)
 {
     int result = sqlite3_step(statement);
-    dr_code code = result == SQLITE_DONE || result == SQLITE_ROW ? DR_OK : sqlite_fail(sqlite, result, what, error);
+    dr_code code =
+        result == SQLITE_DONE || result == SQLITE_ROW ? DR_OK : sqlite_fail(sqlite, result, what, error);
     sqlite3_reset(statement);
     return code;
 }
 
-dr_code sqlite_run(struct store_sqlite *sqlite, enum statement which, const char *text, struct dr_error *error)
+dr_code sqlite_run(struct store_sqlite *sqlite, enum statement which, const char *text,
+                   struct dr_error *error)
 {
     sqlite3_stmt *statement = NULL;
     dr_code code = sqlite_statement(sqlite, which, text, &statement, error);
     return code ? code : sqlite_step(sqlite, statement, text, error);
 }
 
-dr_code sqlite_execute(struct store_sqlite *sqlite, const char *text, const char *what, struct dr_error *error)
+dr_code sqlite_execute(struct store_sqlite *sqlite, const char *text, const char *what,
+                       struct dr_error *error)
 {
     int result = sqlite3_exec(sqlite->database, text, NULL, NULL, NULL);
     return result == SQLITE_OK ? DR_OK : sqlite_fail(sqlite, result, what, error);
 }
 
-dr_code sqlite_read_number(struct store_sqlite *sqlite, const char *text, int64_t *ret_number, struct dr_error *error)
+dr_code sqlite_read_number(struct store_sqlite *sqlite, const char *text, int64_t *ret_number,
+                           struct dr_error *error)
 {
     sqlite3_stmt *statement = NULL;
     int result = sqlite3_prepare_v2(sqlite->database, text, -1, &statement, NULL);
@@ -132,7 +139,8 @@ static const struct store_methods METHODS = {
     .close = close_sqlite,
 };
 
-dr_code store_sqlite_open(const struct store_sqlite_options *options, struct store **ret_store, struct dr_error *error)
+dr_code store_sqlite_open(const struct store_sqlite_options *options, struct store **ret_store,
+                          struct dr_error *error)
 {
     struct store_sqlite *sqlite = mem_zalloc(sizeof *sqlite);
     char *path = mem_strndup(options->path, strlen(options->path));
@@ -148,7 +156,8 @@ dr_code store_sqlite_open(const struct store_sqlite_options *options, struct sto
     int result = sqlite3_open_v2(path, &sqlite->database, flags, NULL);
     dr_code code = result == SQLITE_OK ? DR_OK : sqlite_fail(sqlite, result, "open store", error);
     if (!code)
-        sqlite3_busy_timeout(sqlite->database, options->busy_timeout_ms > 0 ? options->busy_timeout_ms : BUSY_TIMEOUT_MS);
+        sqlite3_busy_timeout(sqlite->database,
+                             options->busy_timeout_ms > 0 ? options->busy_timeout_ms : BUSY_TIMEOUT_MS);
     if (!code)
         code = sqlite_set_up(sqlite, error);
     if (code) {

@@ -9,7 +9,8 @@
 
 /* A longer payload lies in table `payload`, so that a change of the row does not rewrite it. */
 #define SQLITE_INLINE_BYTES_MAX STORE_LISTED_BYTES_MAX
-/* Work of one list, in steps of SQLite's machine (some four a row): tenths of a second, while commits wait. */
+/* Work of one list, in steps of SQLite's machine (some four a row): tenths of a second, while commits wait.
+ */
 #define SQLITE_LIST_STEPS_MAX 1000000
 
 enum statement {
@@ -44,7 +45,7 @@ struct store_sqlite {
     sqlite3_stmt *statements[STATEMENT_COUNT];
     char *path;
     int list_steps_max;
-    bool is_ours;      /* the file's header bears our mark: what is wrong with it is damage */
+    bool is_ours; /* the file's header bears our mark: what is wrong with it is damage */
     bool has_payloads; /* there may be rows in `payload` */
 };
 
@@ -52,40 +53,43 @@ struct store_sqlite *sqlite_self(struct store *store);
 /* Translates what SQLite says last: "commit: dispatch.db: disk full". */
 dr_code sqlite_fail(struct store_sqlite *sqlite, int result, const char *what, struct dr_error *error);
 /* Runs SQL text that gives no rows, once. */
-dr_code sqlite_execute(struct store_sqlite *sqlite, const char *text, const char *what, struct dr_error *error);
+dr_code sqlite_execute(struct store_sqlite *sqlite, const char *text, const char *what,
+                       struct dr_error *error);
 /* The first column of the first row. */
-dr_code sqlite_read_number(struct store_sqlite *sqlite, const char *text, int64_t *ret_number, struct dr_error *error);
+dr_code sqlite_read_number(struct store_sqlite *sqlite, const char *text, int64_t *ret_number,
+                           struct dr_error *error);
 /* The kept statement, prepared from `text` when it is not there yet; reset, bindings undefined. */
-dr_code sqlite_statement(struct store_sqlite *sqlite, enum statement which, const char *text, sqlite3_stmt **ret_statement,
-                         struct dr_error *error);
+dr_code sqlite_statement(struct store_sqlite *sqlite, enum statement which, const char *text,
+                         sqlite3_stmt **ret_statement, struct dr_error *error);
 /* Steps a statement that gives no rows, and resets it. */
-dr_code sqlite_step(struct store_sqlite *sqlite, sqlite3_stmt *statement, const char *what, struct dr_error *error);
+dr_code sqlite_step(struct store_sqlite *sqlite, sqlite3_stmt *statement, const char *what,
+                    struct dr_error *error);
 /* Both in one, for a statement without parameters. */
-dr_code sqlite_run(struct store_sqlite *sqlite, enum statement which, const char *text, struct dr_error *error);
+dr_code sqlite_run(struct store_sqlite *sqlite, enum statement which, const char *text,
+                   struct dr_error *error);
 /* Ends the transaction that sqlite_begin began: commits it, or rolls it back when `code` is an error. */
 dr_code sqlite_begin(struct store_sqlite *sqlite, struct dr_error *error);
 dr_code sqlite_end(struct store_sqlite *sqlite, dr_code code, struct dr_error *error);
 /* In a transaction: adds to the counts of live and done calls. */
 dr_code sqlite_tally(struct store_sqlite *sqlite, int64_t n_live, int64_t n_done, struct dr_error *error);
 
-/* Column lists in the order of sqlite_read_record. */
-#define SQLITE_FIXED                                                                                          \
-    "id,partition,parent,root,project,parent_generation,depth,correlation_id,created_ns,expires_ns"
+/* Column lists in the order of sqlite_read_record. SQLITE_SHOWN is SQLITE_ALL with NULL for what store_list leaves
+ * out. */
+/* clang-format off */
+#define SQLITE_FIXED "id,partition,parent,root,project,parent_generation,depth,correlation_id,created_ns,expires_ns"
 #define SQLITE_CODE "endpoint,function,version,input,generation"
-#define SQLITE_PROGRESS                                                                                       \
-    "state,mail,sweep,has_children,wake_ns,due_ns,attempts,failures,last_status,last_error"
+#define SQLITE_PLAN "state,mail,sweep,has_children,wake_ns,due_ns,attempts,failures,last_status"
+#define SQLITE_PROGRESS SQLITE_PLAN ",last_error"
 #define SQLITE_POLL "state_arm,is_resume,poll_state,poll_error,min_results,max_results"
-#define SQLITE_RESULT                                                                                         \
-    "status,done_ns,done_sequence,output,error_type,error_message,error_value,error_traceback"
+#define SQLITE_RESULT "status,done_ns,done_sequence,output,error_type,error_message,error_value,error_traceback"
 #define SQLITE_ALL SQLITE_FIXED "," SQLITE_CODE "," SQLITE_PROGRESS "," SQLITE_POLL "," SQLITE_RESULT
-/* SQLITE_ALL with NULL for what store_list leaves out. */
-#define SQLITE_SHORT(column) "iif(typeof(" column ")='integer',NULL," column ")"
-#define SQLITE_SHOWN                                                                                          \
-    SQLITE_FIXED ",endpoint,function,version,NULL,generation,"                                                \
-                 "state,mail,sweep,has_children,wake_ns,due_ns,attempts,failures,last_status,"                \
-                 SQLITE_SHORT("last_error") ",state_arm,is_resume,NULL," SQLITE_SHORT("poll_error")           \
-                 ",min_results,max_results,status,done_ns,done_sequence,NULL," SQLITE_SHORT("error_type")     \
-                 "," SQLITE_SHORT("error_message") ",NULL,NULL"
+#define SQLITE_SHORT(column) ",iif(typeof(" column ")='integer',NULL," column ")"
+#define SQLITE_SHOWN \
+    SQLITE_FIXED ",endpoint,function,version,NULL,generation," \
+    SQLITE_PLAN SQLITE_SHORT("last_error") \
+    ",state_arm,is_resume,NULL" SQLITE_SHORT("poll_error") ",min_results,max_results" \
+    ",status,done_ns,done_sequence,NULL" SQLITE_SHORT("error_type") SQLITE_SHORT("error_message") ",NULL,NULL"
+/* clang-format on */
 #define SQLITE_COLUMNS_FIXED 10
 #define SQLITE_COLUMNS 39
 #define SQLITE_WAKE_COLUMN (SQLITE_COLUMNS_FIXED + 5 + 4)
@@ -96,45 +100,48 @@ struct id sqlite_column_id(sqlite3_stmt *statement, int at);
 dr_code sqlite_read_record(struct store_sqlite *sqlite, sqlite3_stmt *row, struct call_record *ret_record,
                            struct dr_error *error);
 /* All rows of a statement, bindings done, as records; resets it. At most `limit`. */
-dr_code sqlite_collect(struct store_sqlite *sqlite, sqlite3_stmt *row, size_t limit, struct store_records *ret_records,
-                       const char *what, struct dr_error *error);
+dr_code sqlite_collect(struct store_sqlite *sqlite, sqlite3_stmt *row, size_t limit,
+                       struct store_records *ret_records, const char *what, struct dr_error *error);
 
 /* store_sqlite_payload.c. Payloads are numbered in the order of the groups; the number is on disk. */
 enum sqlite_payload {
-    PAYLOAD_INPUT = 1,     /* RECORD_CODE */
-    PAYLOAD_LAST_ERROR,    /* RECORD_PROGRESS */
-    PAYLOAD_POLL_STATE,    /* RECORD_POLL */
+    PAYLOAD_INPUT = 1, /* RECORD_CODE */
+    PAYLOAD_LAST_ERROR, /* RECORD_PROGRESS */
+    PAYLOAD_POLL_STATE, /* RECORD_POLL */
     PAYLOAD_POLL_ERROR,
-    PAYLOAD_OUTPUT,        /* RECORD_RESULT */
+    PAYLOAD_OUTPUT, /* RECORD_RESULT */
     PAYLOAD_ERROR_TYPE,
     PAYLOAD_ERROR_MESSAGE,
     PAYLOAD_ERROR_VALUE,
     PAYLOAD_ERROR_TRACEBACK
 };
 /* In a transaction: the long payloads of the groups `fields` of a new or changed row. */
-dr_code sqlite_write_payloads(struct store_sqlite *sqlite, const struct call_record *record, unsigned fields, bool is_new,
-                              struct dr_error *error);
+dr_code sqlite_write_payloads(struct store_sqlite *sqlite, const struct call_record *record, unsigned fields,
+                              bool is_new, struct dr_error *error);
 /* In a transaction: all of a call that is deleted. */
 dr_code sqlite_remove_payloads(struct store_sqlite *sqlite, struct id id, struct dr_error *error);
-dr_code sqlite_read_payload(struct store_sqlite *sqlite, struct id id, enum sqlite_payload which, struct blob **ret_blob,
-                            struct dr_error *error);
+dr_code sqlite_read_payload(struct store_sqlite *sqlite, struct id id, enum sqlite_payload which,
+                            struct blob **ret_blob, struct dr_error *error);
 
 /* store_sqlite_open.c */
 dr_code sqlite_set_up(struct store_sqlite *sqlite, struct dr_error *error);
 
 /* store_sqlite_commit.c, store_sqlite_read.c, store_sqlite_list.c, store_sqlite_upkeep.c */
-dr_code sqlite_commit(struct store *store, struct batch *const *batches, size_t n_batches, struct dr_error *error);
-dr_code sqlite_read(struct store *store, struct id id, struct call_record *ret_record, struct dr_error *error);
-dr_code sqlite_read_children(struct store *store, struct id parent, uint32_t generation, struct store_records *ret_done,
-                             uint64_t *ret_outstanding, struct dr_error *error);
-dr_code sqlite_scan_due(struct store *store, struct store_cursor after, int64_t until_ns, size_t limit, size_t bytes_max,
-                        struct store_scan_result *ret_result, struct dr_error *error);
-dr_code sqlite_scan_live_children(struct store *store, struct id parent, uint32_t below_generation, size_t limit,
-                                  struct store_records *ret_records, struct dr_error *error);
+dr_code sqlite_commit(struct store *store, struct batch *const *batches, size_t n_batches,
+                      struct dr_error *error);
+dr_code sqlite_read(struct store *store, struct id id, struct call_record *ret_record,
+                    struct dr_error *error);
+dr_code sqlite_read_children(struct store *store, struct id parent, uint32_t generation,
+                             struct store_records *ret_done, uint64_t *ret_outstanding,
+                             struct dr_error *error);
+dr_code sqlite_scan_due(struct store *store, struct store_cursor after, int64_t until_ns, size_t limit,
+                        size_t bytes_max, struct store_scan_result *ret_result, struct dr_error *error);
+dr_code sqlite_scan_live_children(struct store *store, struct id parent, uint32_t below_generation,
+                                  size_t limit, struct store_records *ret_records, struct dr_error *error);
 dr_code sqlite_scan_mail(struct store *store, struct id after_parent, size_t limit, struct id *ret_parents,
                          size_t *ret_n, struct dr_error *error);
-dr_code sqlite_scan_sweeps(struct store *store, struct id after, size_t limit, struct id *ret_ids, size_t *ret_n,
-                           struct dr_error *error);
+dr_code sqlite_scan_sweeps(struct store *store, struct id after, size_t limit, struct id *ret_ids,
+                           size_t *ret_n, struct dr_error *error);
 dr_code sqlite_list(struct store *store, const struct store_filter *filter, struct store_records *ret_records,
                     struct dr_error *error);
 dr_code sqlite_purge(struct store *store, int64_t done_before_ns, size_t limit, size_t *ret_purged,

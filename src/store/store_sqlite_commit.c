@@ -20,13 +20,14 @@ void sqlite_bind_id(sqlite3_stmt *statement, int at, struct id id)
 static void bind_text(sqlite3_stmt *statement, int at, const struct blob *blob)
 {
     if (blob)
-        sqlite3_bind_text(statement, at, blob->len ? (const char *)blob->data : "", (int)blob->len, SQLITE_STATIC);
+        sqlite3_bind_text(statement, at, blob->len ? (const char *)blob->data : "", (int)blob->len,
+                          SQLITE_STATIC);
     else
         sqlite3_bind_null(statement, at);
 }
 
-/* A long payload leaves its length (store_sqlite_payload.c). Payloads stay valid until the statement has been stepped,
- * so nothing is copied. */
+/* A long payload leaves its length (store_sqlite_payload.c). Payloads stay valid until the statement has been
+ * stepped, so nothing is copied. */
 static bool bind_long(sqlite3_stmt *statement, int at, const struct blob *blob)
 {
     bool is_long = blob && blob->len > SQLITE_INLINE_BYTES_MAX;
@@ -122,9 +123,10 @@ static int bind_result(sqlite3_stmt *statement, int at, const struct call_record
 
 static dr_code insert(struct store_sqlite *sqlite, const struct call_record *record, struct dr_error *error)
 {
-    static const char text[] = "INSERT INTO call(" SQLITE_ALL ") VALUES(?1,?2,?3,?4,?5,?6,?7,?8,?9,?10,?11,?12,?13,?14,"
-                               "?15,?16,?17,?18,?19,?20,?21,?22,?23,?24,?25,?26,?27,?28,?29,?30,?31,?32,?33,?34,?35,?36,"
-                               "?37,?38,?39)";
+    static const char text[] =
+        "INSERT INTO call(" SQLITE_ALL ") VALUES(?1,?2,?3,?4,?5,?6,?7,?8,?9,?10,?11,?12,?13,?14,"
+        "?15,?16,?17,?18,?19,?20,?21,?22,?23,?24,?25,?26,?27,?28,?29,?30,?31,?32,?33,?34,?35,?36,"
+        "?37,?38,?39)";
     sqlite3_stmt *statement;
     dr_code code = sqlite_statement(sqlite, STATEMENT_INSERT, text, &statement, error);
     if (code)
@@ -145,7 +147,9 @@ static void update_text(unsigned fields, char *text, size_t size)
     static const struct {
         unsigned group;
         const char *columns;
-    } GROUPS[] = {{RECORD_CODE, SQLITE_CODE}, {RECORD_PROGRESS, SQLITE_PROGRESS}, {RECORD_POLL, SQLITE_POLL},
+    } GROUPS[] = {{RECORD_CODE, SQLITE_CODE},
+                  {RECORD_PROGRESS, SQLITE_PROGRESS},
+                  {RECORD_POLL, SQLITE_POLL},
                   {RECORD_RESULT, SQLITE_RESULT}};
     size_t len = (size_t)snprintf(text, size, "UPDATE call SET ");
     const char *separator = "";
@@ -186,7 +190,8 @@ static dr_code update(struct store_sqlite *sqlite, const struct batch_op *op, st
     code = sqlite_step(sqlite, statement, "commit", error);
     if (!code && sqlite3_changes(sqlite->database) != 1) {
         char id[ID_TEXT_SIZE];
-        return error_set(error, DR_INTERNAL, "commit: there is no call %s to update", id_format(op->record.id, id));
+        return error_set(error, DR_INTERNAL, "commit: there is no call %s to update",
+                         id_format(op->record.id, id));
     }
     return code ? code : sqlite_write_payloads(sqlite, &op->record, op->fields, false, error);
 }
@@ -206,7 +211,8 @@ struct tally {
     int64_t n_live, n_done;
 };
 
-static dr_code apply(struct store_sqlite *sqlite, const struct batch_op *op, struct tally *tally, struct dr_error *error)
+static dr_code apply(struct store_sqlite *sqlite, const struct batch_op *op, struct tally *tally,
+                     struct dr_error *error)
 {
     bool is_done = op->record.state == CALL_DONE;
     switch (op->kind) {
@@ -215,7 +221,8 @@ static dr_code apply(struct store_sqlite *sqlite, const struct batch_op *op, str
         tally->n_done += is_done;
         return insert(sqlite, &op->record, error);
     case BATCH_UPDATE:
-        if (op->fields & RECORD_RESULT && op->fields & RECORD_PROGRESS && is_done) { /* T3, T8: once per call (I1) */
+        if (op->fields & RECORD_RESULT && op->fields & RECORD_PROGRESS &&
+            is_done) { /* T3, T8: once per call (I1) */
             tally->n_live--;
             tally->n_done++;
         }
@@ -229,7 +236,8 @@ static dr_code apply(struct store_sqlite *sqlite, const struct batch_op *op, str
     return DR_INTERNAL;
 }
 
-dr_code sqlite_commit(struct store *store, struct batch *const *batches, size_t n_batches, struct dr_error *error)
+dr_code sqlite_commit(struct store *store, struct batch *const *batches, size_t n_batches,
+                      struct dr_error *error)
 {
     struct store_sqlite *sqlite = sqlite_self(store);
     struct tally tally = {0};

@@ -1,4 +1,5 @@
-/* Lists for people: whatever is asked, newest first. Nobody may hold up the commits by asking for what is rare. */
+/* Lists for people: whatever is asked, newest first. Nobody may hold up the commits by asking for what is
+ * rare. */
 #include "store/store_sqlite.h"
 
 #include "base/error.h"
@@ -17,10 +18,12 @@ static void list_text(const struct store_filter *filter, struct list_text *ret_t
     char rest[300];
     snprintf(rest, sizeof rest, "%s%s%s%s%s%s%s", filter->project ? " AND project=?1" : "",
              filter->state ? " AND state=?2" : "", filter->status >= 0 ? " AND state=3 AND status=?3" : "",
-             id_is_none(filter->parent) ? "" : " AND parent=?5", id_is_none(filter->before) ? "" : " AND id<?6",
-             filter->function.len ? " AND function=?7" : "", filter->endpoint.len ? " AND endpoint=?8" : "");
+             id_is_none(filter->parent) ? "" : " AND parent=?5",
+             id_is_none(filter->before) ? "" : " AND id<?6", filter->function.len ? " AND function=?7" : "",
+             filter->endpoint.len ? " AND endpoint=?8" : "");
     if (id_is_none(filter->root))
-        snprintf(ret_text->text, sizeof ret_text->text, "SELECT %s FROM call WHERE 1%s ORDER BY id DESC", SQLITE_SHOWN, rest);
+        snprintf(ret_text->text, sizeof ret_text->text, "SELECT %s FROM call WHERE 1%s ORDER BY id DESC",
+                 SQLITE_SHOWN, rest);
     else
         snprintf(ret_text->text, sizeof ret_text->text,
                  "SELECT %s FROM call INDEXED BY call_tree WHERE root=?4 AND parent IS NOT NULL%s UNION ALL "
@@ -30,7 +33,8 @@ static void list_text(const struct store_filter *filter, struct list_text *ret_t
 
 static void bind_filter(sqlite3_stmt *row, const struct store_filter *filter)
 {
-    sqlite3_bind_int64(row, 1, filter->project); /* a parameter that is not in the text is refused, harmlessly */
+    sqlite3_bind_int64(row, 1,
+                       filter->project); /* a parameter that is not in the text is refused, harmlessly */
     sqlite3_bind_int(row, 2, filter->state);
     sqlite3_bind_int(row, 3, filter->status);
     sqlite_bind_id(row, 4, filter->root);
@@ -64,8 +68,9 @@ dr_code sqlite_list(struct store *store, const struct store_filter *filter, stru
     sqlite3_progress_handler(sqlite->database, 0, NULL, NULL);
     sqlite3_finalize(row);
     if (code && steps_left < 0)
-        return error_set(error, DR_RESOURCE_EXHAUSTED,
-                         "list: too many calls to look through for %zu that fit; ask for fewer, or for one call tree",
-                         filter->limit);
+        return error_set(
+            error, DR_RESOURCE_EXHAUSTED,
+            "list: too many calls to look through for %zu that fit; ask for fewer, or for one call tree",
+            filter->limit);
     return code;
 }

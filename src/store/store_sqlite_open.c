@@ -1,5 +1,5 @@
-/* The file at opening: whose it is, who else has it, which schema. A file that is not ours, newer than we are, or in use
- * is left as it is, to the byte. docs/design/storage.md. */
+/* The file at opening: whose it is, who else has it, which schema. A file that is not ours, newer than we
+ * are, or in use is left as it is, to the byte. docs/design/storage.md. */
 #include "store/store_sqlite.h"
 
 #include "base/error.h"
@@ -17,8 +17,8 @@ static const char *const MIGRATIONS[] = {
     " correlation_id INTEGER NOT NULL, created_ns INTEGER NOT NULL, expires_ns INTEGER NOT NULL,"
     " endpoint TEXT NOT NULL, function TEXT NOT NULL, version TEXT, input BLOB, generation INTEGER NOT NULL,"
     " state INTEGER NOT NULL, mail INTEGER NOT NULL, sweep INTEGER NOT NULL, has_children INTEGER NOT NULL,"
-    " wake_ns INTEGER NOT NULL, due_ns INTEGER NOT NULL, attempts INTEGER NOT NULL, failures INTEGER NOT NULL,"
-    " last_status INTEGER NOT NULL, last_error BLOB,"
+    " wake_ns INTEGER NOT NULL, due_ns INTEGER NOT NULL, attempts INTEGER NOT NULL,"
+    " failures INTEGER NOT NULL, last_status INTEGER NOT NULL, last_error BLOB,"
     " state_arm INTEGER NOT NULL, is_resume INTEGER NOT NULL, poll_state BLOB, poll_error BLOB,"
     " min_results INTEGER NOT NULL, max_results INTEGER NOT NULL,"
     " status INTEGER NOT NULL, done_ns INTEGER NOT NULL, done_sequence INTEGER NOT NULL, output BLOB,"
@@ -29,15 +29,16 @@ static const char *const MIGRATIONS[] = {
     "CREATE INDEX call_sweep ON call(id) WHERE sweep = 1;"
     "CREATE INDEX call_done ON call(done_ns, id) WHERE state = 3;"
     "CREATE INDEX call_tree ON call(root, id) WHERE parent IS NOT NULL;"
-    "CREATE TABLE payload (call BLOB NOT NULL, field INTEGER NOT NULL, bytes BLOB NOT NULL, PRIMARY KEY (call, field))"
-    " WITHOUT ROWID;"
+    "CREATE TABLE payload (call BLOB NOT NULL, field INTEGER NOT NULL, bytes BLOB NOT NULL,"
+    " PRIMARY KEY (call, field)) WITHOUT ROWID;"
     "CREATE TABLE tally (n_live INTEGER NOT NULL, n_done INTEGER NOT NULL);"
     "INSERT INTO tally VALUES (0, 0);",
 };
 
 static dr_code refuse_foreign(struct store_sqlite *sqlite, struct dr_error *error)
 {
-    return error_set(error, DR_FAILED_PRECONDITION, "open store: %s is not a database of dispatch", sqlite->path);
+    return error_set(error, DR_FAILED_PRECONDITION, "open store: %s is not a database of dispatch",
+                     sqlite->path);
 }
 
 static dr_code check_version(struct store_sqlite *sqlite, int64_t version, struct dr_error *error)
@@ -45,18 +46,18 @@ static dr_code check_version(struct store_sqlite *sqlite, int64_t version, struc
     if (version <= SCHEMA_VERSION)
         return DR_OK;
     return error_set(error, DR_FAILED_PRECONDITION,
-                     "open store: %s has schema version %lld, this dispatch knows %d: use a newer dispatch", sqlite->path,
-                     (long long)version, SCHEMA_VERSION);
+                     "open store: %s has schema version %lld, this dispatch knows %d: use a newer dispatch",
+                     sqlite->path, (long long)version, SCHEMA_VERSION);
 }
 
 static int64_t number_at(const uint8_t *header, size_t at)
 {
-    return (int32_t)((uint32_t)header[at] << 24 | (uint32_t)header[at + 1] << 16 | (uint32_t)header[at + 2] << 8 |
-                     header[at + 3]);
+    return (int32_t)((uint32_t)header[at] << 24 | (uint32_t)header[at + 1] << 16 |
+                     (uint32_t)header[at + 2] << 8 | header[at + 3]);
 }
 
-/* Looks at the header's bytes before SQLite does: it would recover, and so change, a file that is not ours. Through
- * SQLite's own descriptor, because closing another one would drop the locks of this process. */
+/* Looks at the header's bytes before SQLite does: it would recover, and so change, a file that is not ours.
+ * Through SQLite's own descriptor, because closing another one would drop the locks of this process. */
 static dr_code check_header(struct store_sqlite *sqlite, bool *ret_is_empty, struct dr_error *error)
 {
     enum { HEADER_BYTES = 100, VERSION_AT = 60, APPLICATION_AT = 68 };
@@ -97,21 +98,25 @@ static dr_code migrate(struct store_sqlite *sqlite, int64_t version, struct dr_e
     return code;
 }
 
-/* Before WAL mode, so that the file itself bears the mark from its first byte on: calls are only ever in the WAL of a
- * file that is known as ours. EXTRA: the end of the rollback journal must survive a loss of power as well. */
+/* Before WAL mode, so that the file itself bears the mark from its first byte on: calls are only ever in the
+ * WAL of a file that is known as ours. EXTRA: the end of the rollback journal must survive a loss of power as
+ * well. */
 static dr_code create(struct store_sqlite *sqlite, struct dr_error *error)
 {
     int64_t n_tables = 0;
-    dr_code code = sqlite_execute(sqlite, "PRAGMA page_size=4096; PRAGMA synchronous=EXTRA", "open store", error);
+    dr_code code =
+        sqlite_execute(sqlite, "PRAGMA page_size=4096; PRAGMA synchronous=EXTRA", "open store", error);
     if (!code)
         code = sqlite_read_number(sqlite, "SELECT count(*) FROM sqlite_schema", &n_tables, error);
     return code || n_tables > 0 ? code : migrate(sqlite, 0, error); /* > 0: another server was faster */
 }
 
-/* From the first read on the file is locked until the process ends, however it ends; and there is no -shm file. */
+/* From the first read on the file is locked until the process ends, however it ends; and there is no -shm
+ * file. */
 static dr_code take(struct store_sqlite *sqlite, int64_t *ret_version, struct dr_error *error)
 {
-    dr_code code = sqlite_execute(sqlite, "PRAGMA locking_mode=EXCLUSIVE; PRAGMA synchronous=EXTRA", "open store", error);
+    dr_code code = sqlite_execute(sqlite, "PRAGMA locking_mode=EXCLUSIVE; PRAGMA synchronous=EXTRA",
+                                  "open store", error);
     if (!code) /* reads the schema, recovers the WAL */
         code = sqlite_read_number(sqlite, "PRAGMA user_version", ret_version, error);
     if (!code)
@@ -126,7 +131,8 @@ static dr_code take(struct store_sqlite *sqlite, int64_t *ret_version, struct dr
 static dr_code check_whole(struct store_sqlite *sqlite, struct dr_error *error)
 {
     int64_t n_payloads = 0, n_tally = 0;
-    dr_code code = sqlite_read_number(sqlite, "SELECT count(*) FROM (SELECT 1 FROM payload LIMIT 1)", &n_payloads, error);
+    dr_code code = sqlite_read_number(sqlite, "SELECT count(*) FROM (SELECT 1 FROM payload LIMIT 1)",
+                                      &n_payloads, error);
     if (!code)
         code = sqlite_read_number(sqlite, "SELECT count(*) FROM tally", &n_tally, error);
     if (!code && n_tally != 1)
@@ -148,13 +154,15 @@ dr_code sqlite_set_up(struct store_sqlite *sqlite, struct dr_error *error)
         code = create(sqlite, error);
     if (!code)
         code = take(sqlite, &version, error);
-    if (!code && version < SCHEMA_VERSION) /* also version 0: the creation was interrupted and has been rolled back */
+    if (!code &&
+        version < SCHEMA_VERSION) /* also version 0: the creation was interrupted and has been rolled back */
         code = migrate(sqlite, version < 0 ? 0 : version, error);
     if (!code)
-        code = sqlite_execute(sqlite,
-                              "PRAGMA synchronous=FULL; PRAGMA wal_autocheckpoint=8000; PRAGMA cache_size=-32000;"
-                              "PRAGMA journal_size_limit=67108864; PRAGMA temp_store=MEMORY;",
-                              "open store", error);
+        code = sqlite_execute(
+            sqlite,
+            "PRAGMA synchronous=FULL; PRAGMA wal_autocheckpoint=8000; PRAGMA cache_size=-32000;"
+            "PRAGMA journal_size_limit=67108864; PRAGMA temp_store=MEMORY;",
+            "open store", error);
     if (!code)
         code = check_whole(sqlite, error);
     if (!code)

@@ -1,5 +1,5 @@
-/* Long payloads: in a table of their own, while the row has their length. A row's column is NULL for an absent payload,
- * a text or blob for a short one, and an integer for one that lies here. */
+/* Long payloads: in a table of their own, while the row has their length. A row's column is NULL for an
+ * absent payload, a text or blob for a short one, and an integer for one that lies here. */
 #include "store/store_sqlite.h"
 
 #include "base/error.h"
@@ -33,11 +33,13 @@ static size_t places_of(const struct call_record *record, unsigned fields, struc
     return n;
 }
 
-static dr_code put(struct store_sqlite *sqlite, struct id id, const struct place *place, struct dr_error *error)
+static dr_code put(struct store_sqlite *sqlite, struct id id, const struct place *place,
+                   struct dr_error *error)
 {
     sqlite3_stmt *statement;
-    dr_code code = sqlite_statement(sqlite, STATEMENT_PAYLOAD_PUT,
-                                    "INSERT INTO payload(call,field,bytes) VALUES(?1,?2,?3)", &statement, error);
+    dr_code code =
+        sqlite_statement(sqlite, STATEMENT_PAYLOAD_PUT,
+                         "INSERT INTO payload(call,field,bytes) VALUES(?1,?2,?3)", &statement, error);
     if (code)
         return code;
     sqlite->has_payloads = true;
@@ -47,12 +49,13 @@ static dr_code put(struct store_sqlite *sqlite, struct id id, const struct place
     return sqlite_step(sqlite, statement, "commit", error);
 }
 
-static dr_code remove_range(struct store_sqlite *sqlite, struct id id, enum sqlite_payload first, enum sqlite_payload last,
-                            struct dr_error *error)
+static dr_code remove_range(struct store_sqlite *sqlite, struct id id, enum sqlite_payload first,
+                            enum sqlite_payload last, struct dr_error *error)
 {
     sqlite3_stmt *statement;
-    dr_code code = sqlite_statement(sqlite, STATEMENT_PAYLOAD_REMOVE,
-                                    "DELETE FROM payload WHERE call=?1 AND field BETWEEN ?2 AND ?3", &statement, error);
+    dr_code code =
+        sqlite_statement(sqlite, STATEMENT_PAYLOAD_REMOVE,
+                         "DELETE FROM payload WHERE call=?1 AND field BETWEEN ?2 AND ?3", &statement, error);
     if (code)
         return code;
     sqlite_bind_id(statement, 1, id);
@@ -62,7 +65,8 @@ static dr_code remove_range(struct store_sqlite *sqlite, struct id id, enum sqli
 }
 
 /* What the row had before in these groups. */
-static dr_code remove_groups(struct store_sqlite *sqlite, struct id id, unsigned fields, struct dr_error *error)
+static dr_code remove_groups(struct store_sqlite *sqlite, struct id id, unsigned fields,
+                             struct dr_error *error)
 {
     static const struct {
         unsigned group;
@@ -78,8 +82,8 @@ static dr_code remove_groups(struct store_sqlite *sqlite, struct id id, unsigned
     return code;
 }
 
-dr_code sqlite_write_payloads(struct store_sqlite *sqlite, const struct call_record *record, unsigned fields, bool is_new,
-                              struct dr_error *error)
+dr_code sqlite_write_payloads(struct store_sqlite *sqlite, const struct call_record *record, unsigned fields,
+                              bool is_new, struct dr_error *error)
 {
     struct place places[PLACES_MAX];
     dr_code code = DR_OK;
@@ -94,15 +98,16 @@ dr_code sqlite_write_payloads(struct store_sqlite *sqlite, const struct call_rec
 
 dr_code sqlite_remove_payloads(struct store_sqlite *sqlite, struct id id, struct dr_error *error)
 {
-    return sqlite->has_payloads ? remove_range(sqlite, id, PAYLOAD_INPUT, PAYLOAD_ERROR_TRACEBACK, error) : DR_OK;
+    return sqlite->has_payloads ? remove_range(sqlite, id, PAYLOAD_INPUT, PAYLOAD_ERROR_TRACEBACK, error)
+                                : DR_OK;
 }
 
-dr_code sqlite_read_payload(struct store_sqlite *sqlite, struct id id, enum sqlite_payload which, struct blob **ret_blob,
-                            struct dr_error *error)
+dr_code sqlite_read_payload(struct store_sqlite *sqlite, struct id id, enum sqlite_payload which,
+                            struct blob **ret_blob, struct dr_error *error)
 {
     sqlite3_stmt *row;
-    dr_code code = sqlite_statement(sqlite, STATEMENT_PAYLOAD_READ, "SELECT bytes FROM payload WHERE call=?1 AND field=?2",
-                                    &row, error);
+    dr_code code = sqlite_statement(sqlite, STATEMENT_PAYLOAD_READ,
+                                    "SELECT bytes FROM payload WHERE call=?1 AND field=?2", &row, error);
     if (code)
         return code;
     sqlite_bind_id(row, 1, id);
@@ -117,8 +122,8 @@ dr_code sqlite_read_payload(struct store_sqlite *sqlite, struct id id, enum sqli
         else
             code = error_set(error, DR_NO_MEMORY, "read: out of memory");
     } else if (result == SQLITE_DONE) {
-        code = error_set(error, DR_DATA_LOSS, "read: %s is damaged: a payload of call %s is missing", sqlite->path,
-                         id_format(id, text));
+        code = error_set(error, DR_DATA_LOSS, "read: %s is damaged: a payload of call %s is missing",
+                         sqlite->path, id_format(id, text));
     } else {
         code = sqlite_fail(sqlite, result, "read", error);
     }

@@ -1,4 +1,5 @@
-/* Rows to records: reads and scans. Each statement's WHERE repeats the condition of the index it is meant for. */
+/* Rows to records: reads and scans. Each statement's WHERE repeats the condition of the index it is meant
+ * for. */
 #include "store/store_sqlite.h"
 
 #include "base/check.h"
@@ -52,7 +53,8 @@ static void next_payload(struct reading *reading, enum sqlite_payload which, str
     }
     reading->at++;
     if (!reading->code)
-        reading->code = sqlite_read_payload(reading->sqlite, reading->record.id, which, ret_blob, reading->error);
+        reading->code =
+            sqlite_read_payload(reading->sqlite, reading->record.id, which, ret_blob, reading->error);
 }
 
 static void read_fixed(struct reading *reading)
@@ -145,8 +147,8 @@ static dr_code add_record(struct store_sqlite *sqlite, sqlite3_stmt *row, struct
     return sqlite_read_record(sqlite, row, record, error);
 }
 
-dr_code sqlite_collect(struct store_sqlite *sqlite, sqlite3_stmt *row, size_t limit, struct store_records *ret_records,
-                       const char *what, struct dr_error *error)
+dr_code sqlite_collect(struct store_sqlite *sqlite, sqlite3_stmt *row, size_t limit,
+                       struct store_records *ret_records, const char *what, struct dr_error *error)
 {
     struct store_records records = {0};
     dr_code code = DR_OK;
@@ -167,7 +169,8 @@ dr_code sqlite_read(struct store *store, struct id id, struct call_record *ret_r
 {
     struct store_sqlite *sqlite = sqlite_self(store);
     sqlite3_stmt *row;
-    dr_code code = sqlite_statement(sqlite, STATEMENT_READ, "SELECT " SQLITE_ALL " FROM call WHERE id=?", &row, error);
+    dr_code code =
+        sqlite_statement(sqlite, STATEMENT_READ, "SELECT " SQLITE_ALL " FROM call WHERE id=?", &row, error);
     if (code)
         return code;
     sqlite_bind_id(row, 1, id);
@@ -183,14 +186,15 @@ dr_code sqlite_read(struct store *store, struct id id, struct call_record *ret_r
     return code;
 }
 
-static dr_code count_live_children(struct store_sqlite *sqlite, struct id parent, uint32_t generation, uint64_t *ret_n,
-                                   struct dr_error *error)
+static dr_code count_live_children(struct store_sqlite *sqlite, struct id parent, uint32_t generation,
+                                   uint64_t *ret_n, struct dr_error *error)
 {
     sqlite3_stmt *row;
-    dr_code code = sqlite_statement(sqlite, STATEMENT_CHILDREN_LIVE_COUNT,
-                                    "SELECT count(*) FROM call INDEXED BY call_mail WHERE mail=1 AND parent=?1 AND "
-                                    "parent_generation=?2 AND state IN (1,2)",
-                                    &row, error);
+    dr_code code =
+        sqlite_statement(sqlite, STATEMENT_CHILDREN_LIVE_COUNT,
+                         "SELECT count(*) FROM call INDEXED BY call_mail WHERE mail=1 AND parent=?1 AND "
+                         "parent_generation=?2 AND state IN (1,2)",
+                         &row, error);
     if (code)
         return code;
     sqlite_bind_id(row, 1, parent);
@@ -204,8 +208,9 @@ static dr_code count_live_children(struct store_sqlite *sqlite, struct id parent
     return code;
 }
 
-dr_code sqlite_read_children(struct store *store, struct id parent, uint32_t generation, struct store_records *ret_done,
-                             uint64_t *ret_outstanding, struct dr_error *error)
+dr_code sqlite_read_children(struct store *store, struct id parent, uint32_t generation,
+                             struct store_records *ret_done, uint64_t *ret_outstanding,
+                             struct dr_error *error)
 {
     struct store_sqlite *sqlite = sqlite_self(store);
     uint64_t n_outstanding = 0;
@@ -213,7 +218,8 @@ dr_code sqlite_read_children(struct store *store, struct id parent, uint32_t gen
     sqlite3_stmt *row;
     if (!code)
         code = sqlite_statement(sqlite, STATEMENT_CHILDREN_DONE,
-                                "SELECT " SQLITE_ALL " FROM call INDEXED BY call_mail WHERE mail=1 AND parent=?1 AND "
+                                "SELECT " SQLITE_ALL
+                                " FROM call INDEXED BY call_mail WHERE mail=1 AND parent=?1 AND "
                                 "parent_generation=?2 AND state=3 ORDER BY done_sequence",
                                 &row, error);
     if (code)
@@ -226,15 +232,16 @@ dr_code sqlite_read_children(struct store *store, struct id parent, uint32_t gen
     return code;
 }
 
-dr_code sqlite_scan_due(struct store *store, struct store_cursor after, int64_t until_ns, size_t limit, size_t bytes_max,
-                        struct store_scan_result *ret_result, struct dr_error *error)
+dr_code sqlite_scan_due(struct store *store, struct store_cursor after, int64_t until_ns, size_t limit,
+                        size_t bytes_max, struct store_scan_result *ret_result, struct dr_error *error)
 {
     struct store_sqlite *sqlite = sqlite_self(store);
     sqlite3_stmt *row;
-    dr_code code = sqlite_statement(sqlite, STATEMENT_SCAN_DUE,
-                                    "SELECT " SQLITE_ALL " FROM call INDEXED BY call_wake WHERE state <> 3 AND "
-                                    "(wake_ns,id) > (?1,?2) ORDER BY wake_ns,id",
-                                    &row, error);
+    dr_code code =
+        sqlite_statement(sqlite, STATEMENT_SCAN_DUE,
+                         "SELECT " SQLITE_ALL " FROM call INDEXED BY call_wake WHERE state <> 3 AND "
+                         "(wake_ns,id) > (?1,?2) ORDER BY wake_ns,id",
+                         &row, error);
     if (code)
         return code;
     sqlite3_bind_int64(row, 1, after.wake_ns);
@@ -266,14 +273,15 @@ dr_code sqlite_scan_due(struct store *store, struct store_cursor after, int64_t 
     return code;
 }
 
-dr_code sqlite_scan_live_children(struct store *store, struct id parent, uint32_t below_generation, size_t limit,
-                                  struct store_records *ret_records, struct dr_error *error)
+dr_code sqlite_scan_live_children(struct store *store, struct id parent, uint32_t below_generation,
+                                  size_t limit, struct store_records *ret_records, struct dr_error *error)
 {
     struct store_sqlite *sqlite = sqlite_self(store);
     sqlite3_stmt *row;
     /* mail is open as long as a child is live, so the mail index has them all */
     dr_code code = sqlite_statement(sqlite, STATEMENT_LIVE_CHILDREN,
-                                    "SELECT " SQLITE_ALL " FROM call INDEXED BY call_mail WHERE mail=1 AND parent=?1 AND "
+                                    "SELECT " SQLITE_ALL
+                                    " FROM call INDEXED BY call_mail WHERE mail=1 AND parent=?1 AND "
                                     "parent_generation < ?2 AND state IN (1,2) LIMIT ?3",
                                     &row, error);
     if (code)
@@ -284,8 +292,8 @@ dr_code sqlite_scan_live_children(struct store *store, struct id parent, uint32_
     return sqlite_collect(sqlite, row, limit, ret_records, "scan children", error);
 }
 
-static dr_code scan_ids(struct store_sqlite *sqlite, enum statement which, const char *text, struct id after, size_t limit,
-                        struct id *ret_ids, size_t *ret_n, struct dr_error *error)
+static dr_code scan_ids(struct store_sqlite *sqlite, enum statement which, const char *text, struct id after,
+                        size_t limit, struct id *ret_ids, size_t *ret_n, struct dr_error *error)
 {
     sqlite3_stmt *row;
     dr_code code = sqlite_statement(sqlite, which, text, &row, error);
@@ -308,16 +316,18 @@ static dr_code scan_ids(struct store_sqlite *sqlite, enum statement which, const
 dr_code sqlite_scan_mail(struct store *store, struct id after_parent, size_t limit, struct id *ret_parents,
                          size_t *ret_n, struct dr_error *error)
 {
-    return scan_ids(sqlite_self(store), STATEMENT_SCAN_MAIL,
-                    "SELECT DISTINCT parent FROM call INDEXED BY call_mail WHERE mail=1 AND parent > ?1 AND state=3 "
-                    "ORDER BY parent LIMIT ?2",
-                    after_parent, limit, ret_parents, ret_n, error);
+    return scan_ids(
+        sqlite_self(store), STATEMENT_SCAN_MAIL,
+        "SELECT DISTINCT parent FROM call INDEXED BY call_mail WHERE mail=1 AND parent > ?1 AND state=3 "
+        "ORDER BY parent LIMIT ?2",
+        after_parent, limit, ret_parents, ret_n, error);
 }
 
-dr_code sqlite_scan_sweeps(struct store *store, struct id after, size_t limit, struct id *ret_ids, size_t *ret_n,
-                           struct dr_error *error)
+dr_code sqlite_scan_sweeps(struct store *store, struct id after, size_t limit, struct id *ret_ids,
+                           size_t *ret_n, struct dr_error *error)
 {
-    return scan_ids(sqlite_self(store), STATEMENT_SCAN_SWEEPS,
-                    "SELECT id FROM call INDEXED BY call_sweep WHERE sweep=1 AND id > ?1 ORDER BY id LIMIT ?2", after,
-                    limit, ret_ids, ret_n, error);
+    return scan_ids(
+        sqlite_self(store), STATEMENT_SCAN_SWEEPS,
+        "SELECT id FROM call INDEXED BY call_sweep WHERE sweep=1 AND id > ?1 ORDER BY id LIMIT ?2", after,
+        limit, ret_ids, ret_n, error);
 }

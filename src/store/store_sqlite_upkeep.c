@@ -5,8 +5,8 @@
 #include "base/error.h"
 #include "base/mem.h"
 
-static dr_code find_purgeable(struct store_sqlite *sqlite, int64_t done_before_ns, size_t limit, struct id *ids, size_t *ret_n,
-                              struct dr_error *error)
+static dr_code find_purgeable(struct store_sqlite *sqlite, int64_t done_before_ns, size_t limit,
+                              struct id *ids, size_t *ret_n, struct dr_error *error)
 {
     sqlite3_stmt *row;
     dr_code code = sqlite_statement(
@@ -33,7 +33,8 @@ static dr_code find_purgeable(struct store_sqlite *sqlite, int64_t done_before_n
 static dr_code delete_one(struct store_sqlite *sqlite, struct id id, struct dr_error *error)
 {
     sqlite3_stmt *statement;
-    dr_code code = sqlite_statement(sqlite, STATEMENT_PURGE, "DELETE FROM call WHERE id=?", &statement, error);
+    dr_code code =
+        sqlite_statement(sqlite, STATEMENT_PURGE, "DELETE FROM call WHERE id=?", &statement, error);
     if (code)
         return code;
     sqlite_bind_id(statement, 1, id);
@@ -56,9 +57,9 @@ static dr_code delete_all(struct store_sqlite *sqlite, const struct id *ids, siz
 static dr_code next_done(struct store_sqlite *sqlite, int64_t *ret_done_ns, struct dr_error *error)
 {
     sqlite3_stmt *row;
-    dr_code code = sqlite_statement(sqlite, STATEMENT_NEXT_DONE,
-                                    "SELECT done_ns FROM call INDEXED BY call_done WHERE state=3 ORDER BY done_ns LIMIT 1",
-                                    &row, error);
+    dr_code code = sqlite_statement(
+        sqlite, STATEMENT_NEXT_DONE,
+        "SELECT done_ns FROM call INDEXED BY call_done WHERE state=3 ORDER BY done_ns LIMIT 1", &row, error);
     if (code)
         return code;
     int result = sqlite3_step(row);
@@ -99,8 +100,8 @@ dr_code sqlite_tally(struct store_sqlite *sqlite, int64_t n_live, int64_t n_done
     if (n_live == 0 && n_done == 0)
         return DR_OK;
     sqlite3_stmt *statement;
-    dr_code code = sqlite_statement(sqlite, STATEMENT_TALLY, "UPDATE tally SET n_live=n_live+?1, n_done=n_done+?2",
-                                    &statement, error);
+    dr_code code = sqlite_statement(sqlite, STATEMENT_TALLY,
+                                    "UPDATE tally SET n_live=n_live+?1, n_done=n_done+?2", &statement, error);
     if (code)
         return code;
     sqlite3_bind_int64(statement, 1, n_live);
@@ -112,7 +113,8 @@ dr_code sqlite_counts(struct store *store, struct store_counts *ret_counts, stru
 {
     struct store_sqlite *sqlite = sqlite_self(store);
     sqlite3_stmt *row;
-    dr_code code = sqlite_statement(sqlite, STATEMENT_COUNTS, "SELECT n_live, n_done FROM tally", &row, error);
+    dr_code code =
+        sqlite_statement(sqlite, STATEMENT_COUNTS, "SELECT n_live, n_done FROM tally", &row, error);
     if (code)
         return code;
     int result = sqlite3_step(row);

@@ -95,7 +95,8 @@ static void a_second_server_is_refused(void **state)
         struct store *store;
         struct dr_error error;
         dr_code code = open_at(subject->path, &store, &error);
-        bool is_clear = strstr(error.message, "in use by another server") && strstr(error.message, subject->path);
+        bool is_clear =
+            strstr(error.message, "in use by another server") && strstr(error.message, subject->path);
         _exit(code == DR_FAILED_PRECONDITION && is_clear ? 0 : 1);
     }
     assert_int_equal(waitpid(child, &status, 0), child);
@@ -207,7 +208,7 @@ static void a_damaged_header_is_refused(void **state)
         dr_code code;
         const char *text;
     } DAMAGES[] = {{0, DR_FAILED_PRECONDITION, "is not a database of dispatch"},
-                   {16, DR_DATA_LOSS, "is damaged"},                               /* page size */
+                   {16, DR_DATA_LOSS, "is damaged"}, /* page size */
                    {68, DR_FAILED_PRECONDITION, "is not a database of dispatch"}}; /* our mark */
     for (size_t i = 0; i < sizeof DAMAGES / sizeof DAMAGES[0]; i++) {
         bytes.data[DAMAGES[i].at] ^= 0x55;
@@ -240,7 +241,8 @@ static void damaged_pages_give_errors_only(void **state)
         dr_code code = open_at(path, &store, &error);
         struct store_scan_result scan = {0};
         if (!code)
-            code = store_scan_due(store, (struct store_cursor){INT64_MIN, {{0}}}, TIME_NEVER, 1000, SIZE_MAX, &scan, &error);
+            code = store_scan_due(store, (struct store_cursor){INT64_MIN, {{0}}}, TIME_NEVER, 1000, SIZE_MAX,
+                                  &scan, &error);
         for (uint64_t n = 0; n < 200 && !code; n++) {
             struct call_record record = {0};
             code = store_read(store, call_id(n), &record, &error);
@@ -275,7 +277,8 @@ static void long_payloads_lie_apart_and_go_with_their_call(void **state)
     change(subject, RECORD_PROGRESS | RECORD_RESULT, &record);
     close_only(subject);
     assert_int_equal(sql_number(subject->path, "SELECT count(*) FROM payload"), 3);
-    assert_int_equal(sql_number(subject->path, "SELECT max(length(input)) FROM call"), 6); /* its length, "100000" */
+    assert_int_equal(sql_number(subject->path, "SELECT max(length(input)) FROM call"),
+                     6); /* its length, "100000" */
     struct dr_error error;
     assert_int_equal(open_at(subject->path, &subject->store, &error), DR_OK);
     struct call_record stored = get(subject, record.id);
@@ -405,7 +408,10 @@ static void opening_survives_any_failed_allocation(void **state)
     assert_survives_allocation_faults(open_close, subject->path);
 }
 
-#define ON_FILE(test) {#test, test, subject_open, subject_close, SUBJECT_SQLITE}
+#define ON_FILE(test)                                                                                        \
+    {                                                                                                        \
+#test, test, subject_open, subject_close, SUBJECT_SQLITE                                             \
+    }
 
 int main(void)
 {

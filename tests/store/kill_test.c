@@ -1,7 +1,8 @@
 /* A process that commits is killed at random moments; what it acknowledged is there, and no half of a batch.
  *
- * The child commits batches of BATCH_CALLS calls and, of every earlier batch, the results; after each commit it writes the
- * number of the batch to a pipe. KILL_ROUNDS and KILL_SEED in the environment; the seed is printed. */
+ * The child commits batches of BATCH_CALLS calls and, of every earlier batch, the results; after each commit
+ * it writes the number of the batch to a pipe. KILL_ROUNDS and KILL_SEED in the environment; the seed is
+ * printed. */
 #include "base/testing.h"
 
 #include "subject.h"
@@ -68,7 +69,8 @@ static void commit_for_ever(const char *path, uint64_t first, int fd)
     _exit(0);
 }
 
-/* Reads acknowledgements until n_wanted have come, kills, reads the rest. Returns how many batches were acknowledged. */
+/* Reads acknowledgements until n_wanted have come, kills, reads the rest. Returns how many batches were
+ * acknowledged. */
 static uint64_t run_and_kill(const char *path, uint64_t n_before, uint64_t n_wanted)
 {
     int fds[2], status = 0;
@@ -145,8 +147,9 @@ static void every_acknowledged_batch_survives_kill_9_and_none_by_half(void **sta
     uint64_t n = 0;
     for (unsigned long round = 0; round < n_rounds && n < BATCHES_MAX; round++) {
         uint64_t n_acknowledged = run_and_kill(subject->path, n, random_below(&random, 30));
-        assert_int_equal(store_sqlite_open(&(struct store_sqlite_options){.path = subject->path}, &subject->store, NULL),
-                         DR_OK);
+        assert_int_equal(
+            store_sqlite_open(&(struct store_sqlite_options){.path = subject->path}, &subject->store, NULL),
+            DR_OK);
         n = check(subject, n_acknowledged);
         store_close(subject->store);
         subject->store = NULL;
@@ -179,7 +182,8 @@ static void a_creation_that_is_killed_can_be_repeated(void **state)
         kill(child, SIGKILL);
         assert_int_equal(waitpid(child, NULL, 0), child);
         struct dr_error error = {0};
-        if (store_sqlite_open(&(struct store_sqlite_options){.path = subject->path}, &subject->store, &error) != DR_OK)
+        if (store_sqlite_open(&(struct store_sqlite_options){.path = subject->path}, &subject->store,
+                              &error) != DR_OK)
             fail_msg("round %u: %s", round, error.message);
         put_new(subject, call_make(1));
         store_close(subject->store);
@@ -190,10 +194,10 @@ static void a_creation_that_is_killed_can_be_repeated(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test_prestate_setup_teardown(every_acknowledged_batch_survives_kill_9_and_none_by_half, subject_open,
+        cmocka_unit_test_prestate_setup_teardown(every_acknowledged_batch_survives_kill_9_and_none_by_half,
+                                                 subject_open, subject_close, SUBJECT_SQLITE),
+        cmocka_unit_test_prestate_setup_teardown(a_creation_that_is_killed_can_be_repeated, subject_open,
                                                  subject_close, SUBJECT_SQLITE),
-        cmocka_unit_test_prestate_setup_teardown(a_creation_that_is_killed_can_be_repeated, subject_open, subject_close,
-                                                 SUBJECT_SQLITE),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -51,8 +51,8 @@ static void a_backlog_of_sleeping_calls_does_not_cost_memory(void **state)
         commit(subject, batch);
     }
     long grown_kib = resident_kib() - before_kib;
-    printf("%llu calls: SQLite at most %lld bytes, resident memory grew by %ld KiB\n", (unsigned long long)n_calls,
-           (long long)sqlite3_memory_highwater(0), grown_kib);
+    printf("%llu calls: SQLite at most %lld bytes, resident memory grew by %ld KiB\n",
+           (unsigned long long)n_calls, (long long)sqlite3_memory_highwater(0), grown_kib);
     assert_true(sqlite3_memory_highwater(0) < SQLITE_BYTES_MAX);
     assert_true(is_sanitized() || grown_kib < GROWTH_KIB_MAX);
 }

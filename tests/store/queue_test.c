@@ -17,11 +17,11 @@ struct fake {
     pthread_mutex_t lock;
     pthread_cond_t changed;
     /* under lock */
-    unsigned n_failures;     /* this many commits will fail */
-    unsigned n_commits;      /* that were tried */
-    size_t sizes[64];        /* batches in each of them */
+    unsigned n_failures; /* this many commits will fail */
+    unsigned n_commits; /* that were tried */
+    size_t sizes[64]; /* batches in each of them */
     unsigned n_troubles, n_recoveries;
-    char log[512];           /* what was done, in order */
+    char log[512]; /* what was done, in order */
 };
 
 static struct fake *fake_of(struct store *store)
@@ -38,7 +38,8 @@ static void note(struct fake *fake, const char *what, uint64_t number)
     pthread_mutex_unlock(&fake->lock);
 }
 
-static dr_code fake_commit(struct store *store, struct batch *const *batches, size_t n_batches, struct dr_error *error)
+static dr_code fake_commit(struct store *store, struct batch *const *batches, size_t n_batches,
+                           struct dr_error *error)
 {
     struct fake *fake = fake_of(store);
     pthread_mutex_lock(&fake->lock);
@@ -292,7 +293,8 @@ static void on_given_up(void *arg, uint64_t sequence, dr_code code)
     on_done(arg, sequence, code);
 }
 
-/* The disk works again as soon as a batch has been given up: what stands behind that batch must not be applied. */
+/* The disk works again as soon as a batch has been given up: what stands behind that batch must not be
+ * applied. */
 static void stopping_gives_up_a_failing_commit_and_all_behind_it(void **state)
 {
     (void)state;

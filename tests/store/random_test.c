@@ -1,5 +1,5 @@
-/* Both stores are given the same random batches, as the engine might make them, and must answer every read alike.
- * STORE_SEED and STORE_ROUNDS in the environment; the seed is printed. */
+/* Both stores are given the same random batches, as the engine might make them, and must answer every read
+ * alike. STORE_SEED and STORE_ROUNDS in the environment; the seed is printed. */
 #include "base/testing.h"
 
 #include "subject.h"
@@ -178,8 +178,10 @@ static void compare_due(struct pair *pair)
     size_t limit = 1 + below(pair, 9), bytes_max = below(pair, 60000);
     for (bool is_complete = false; !is_complete;) {
         struct store_scan_result a = {0}, b = {0};
-        assert_int_equal(store_scan_due(pair->memory->store, cursor, until_ns, limit, bytes_max, &a, NULL), DR_OK);
-        assert_int_equal(store_scan_due(pair->sqlite->store, cursor, until_ns, limit, bytes_max, &b, NULL), DR_OK);
+        assert_int_equal(store_scan_due(pair->memory->store, cursor, until_ns, limit, bytes_max, &a, NULL),
+                         DR_OK);
+        assert_int_equal(store_scan_due(pair->sqlite->store, cursor, until_ns, limit, bytes_max, &b, NULL),
+                         DR_OK);
         assert_int_equal(a.is_complete, b.is_complete);
         assert_int_equal(a.next_wake_ns, b.next_wake_ns);
         is_complete = a.is_complete;
@@ -232,7 +234,8 @@ static void compare_recovery(struct pair *pair)
 static void compare_list(struct pair *pair)
 {
     struct store_records a = {0}, b = {0};
-    struct store_filter filter = {.status = below(pair, 2) ? -1 : (int)below(pair, 4), .limit = 1 + below(pair, 20)};
+    struct store_filter filter = {.status = below(pair, 2) ? -1 : (int)below(pair, 4),
+                                  .limit = 1 + below(pair, 20)};
     uint64_t n = below(pair, pair->n_calls + 1);
     if (below(pair, 2))
         filter.project = 1 + (uint32_t)below(pair, 3);

@@ -9,7 +9,8 @@ static void reads_back_every_field(void **state)
     struct random random;
     random_init(&random, 17);
     for (uint64_t n = 0; n < 300; n++) {
-        struct call_record record = n % 3 ? call_make_child(n, n / 3, random_below(&random, UINT32_MAX)) : call_make(n);
+        struct call_record record =
+            n % 3 ? call_make_child(n, n / 3, random_below(&random, UINT32_MAX)) : call_make(n);
         call_fill(&record, &random);
         put(subject, &record);
         struct call_record stored = get(subject, record.id);

@@ -15,8 +15,8 @@ static void put_at(struct subject *subject, uint64_t n, int64_t wake_ns)
     put_new(subject, record);
 }
 
-static struct store_scan_result due(struct subject *subject, struct store_cursor after, int64_t until_ns, size_t limit,
-                                    size_t bytes_max)
+static struct store_scan_result due(struct subject *subject, struct store_cursor after, int64_t until_ns,
+                                    size_t limit, size_t bytes_max)
 {
     struct store_scan_result result = {0};
     assert_int_equal(store_scan_due(subject->store, after, until_ns, limit, bytes_max, &result, NULL), DR_OK);
@@ -155,11 +155,13 @@ static void finish(struct subject *subject, uint64_t n, uint64_t done_sequence)
     record_deinit(&record);
 }
 
-static const char *children(struct subject *subject, uint64_t parent, uint32_t generation, uint64_t *ret_outstanding)
+static const char *children(struct subject *subject, uint64_t parent, uint32_t generation,
+                            uint64_t *ret_outstanding)
 {
     struct store_records records = {0};
-    assert_int_equal(store_read_children(subject->store, call_id(parent), generation, &records, ret_outstanding, NULL),
-                     DR_OK);
+    assert_int_equal(
+        store_read_children(subject->store, call_id(parent), generation, &records, ret_outstanding, NULL),
+        DR_OK);
     return numbers_of(&records);
 }
 
@@ -191,11 +193,13 @@ static void consumed_children_are_neither_done_nor_outstanding(void **state)
     assert_int_equal(n_outstanding, 3);
 }
 
-static const char *live_children(struct subject *subject, uint64_t parent, uint32_t below_generation, size_t limit)
+static const char *live_children(struct subject *subject, uint64_t parent, uint32_t below_generation,
+                                 size_t limit)
 {
     struct store_records records = {0};
     assert_int_equal(
-        store_scan_live_children(subject->store, call_id(parent), below_generation, limit, &records, NULL), DR_OK);
+        store_scan_live_children(subject->store, call_id(parent), below_generation, limit, &records, NULL),
+        DR_OK);
     assert_true(records.n_records <= limit);
     return numbers_of(&records);
 }
@@ -209,10 +213,12 @@ static void live_children_are_found_by_generation(void **state)
     assert_string_equal(live_children(subject, 1, 1, 100), "");
     assert_string_equal(live_children(subject, 2, UINT32_MAX, 100), "20");
     struct store_records records = {0};
-    assert_int_equal(store_scan_live_children(subject->store, call_id(1), UINT32_MAX, 100, &records, NULL), DR_OK);
+    assert_int_equal(store_scan_live_children(subject->store, call_id(1), UINT32_MAX, 100, &records, NULL),
+                     DR_OK);
     assert_int_equal(records.n_records, 5);
     store_records_deinit(&records);
-    assert_int_equal(store_scan_live_children(subject->store, call_id(1), UINT32_MAX, 3, &records, NULL), DR_OK);
+    assert_int_equal(store_scan_live_children(subject->store, call_id(1), UINT32_MAX, 3, &records, NULL),
+                     DR_OK);
     assert_int_equal(records.n_records, 3);
     store_records_deinit(&records);
 }

@@ -1,5 +1,5 @@
-/* What the tests of the stores share: an open store of either kind, calls to put into it, commits in one line.
- * Every function fails the running test when something is not as it must be. */
+/* What the tests of the stores share: an open store of either kind, calls to put into it, commits in one
+ * line. Every function fails the running test when something is not as it must be. */
 #ifndef TESTS_STORE_SUBJECT_H
 #define TESTS_STORE_SUBJECT_H
 
@@ -11,16 +11,18 @@
 #define SUBJECT_SQLITE ((void *)"SQLite")
 
 /* A test of the suite, once for each implementation. */
-#define ON_BOTH(test)                                                                                         \
-    {"memory: " #test, test, subject_open, subject_close, SUBJECT_MEMORY},                                    \
-        {"SQLite: " #test, test, subject_open, subject_close, SUBJECT_SQLITE}
+#define ON_BOTH(test)                                                                                        \
+    {"memory: " #test, test, subject_open, subject_close, SUBJECT_MEMORY},                                   \
+    {                                                                                                        \
+        "SQLite: " #test, test, subject_open, subject_close, SUBJECT_SQLITE                                  \
+    }
 
 struct subject {
     struct store *store;
     bool is_sqlite;
     uint64_t n_batches;
     char directory[256]; /* SQLite's, removed by subject_close */
-    char path[300];      /* the database in it */
+    char path[300]; /* the database in it */
 };
 
 int subject_open(void **state);

@@ -31,11 +31,14 @@ static void a_list_is_newest_first_and_paged(void **state)
         put_new(subject, call_make(n));
     assert_string_equal(list(subject, (struct store_filter){.status = -1}), "7 6 5 4 3 2 1");
     assert_string_equal(list(subject, (struct store_filter){.status = -1, .limit = 3}), "7 6 5");
-    assert_string_equal(list(subject, (struct store_filter){.status = -1, .limit = 3, .before = call_id(5)}), "4 3 2");
-    assert_string_equal(list(subject, (struct store_filter){.status = -1, .limit = 3, .before = call_id(1)}), "");
+    assert_string_equal(list(subject, (struct store_filter){.status = -1, .limit = 3, .before = call_id(5)}),
+                        "4 3 2");
+    assert_string_equal(list(subject, (struct store_filter){.status = -1, .limit = 3, .before = call_id(1)}),
+                        "");
 }
 
-/* 1 root, 2 and 3 its children (3 done with status 4), 4 root of another project and function, 5 root elsewhere. */
+/* 1 root, 2 and 3 its children (3 done with status 4), 4 root of another project and function, 5 root
+ * elsewhere. */
 static void put_mixed(struct subject *subject)
 {
     put_new(subject, call_make(1));
@@ -59,14 +62,17 @@ static void each_filter_of_a_list_filters(void **state)
     struct subject *subject = *state;
     put_mixed(subject);
     assert_string_equal(list(subject, (struct store_filter){.status = -1, .project = 2}), "4");
-    assert_string_equal(list(subject, (struct store_filter){.status = -1, .function = slice_text("other")}), "4");
-    assert_string_equal(list(subject, (struct store_filter){.status = -1, .function = slice_text("oth")}), "");
-    assert_string_equal(list(subject, (struct store_filter){.status = -1, .endpoint = slice_text("http://elsewhere")}),
-                        "5");
+    assert_string_equal(list(subject, (struct store_filter){.status = -1, .function = slice_text("other")}),
+                        "4");
+    assert_string_equal(list(subject, (struct store_filter){.status = -1, .function = slice_text("oth")}),
+                        "");
+    assert_string_equal(
+        list(subject, (struct store_filter){.status = -1, .endpoint = slice_text("http://elsewhere")}), "5");
     assert_string_equal(list(subject, (struct store_filter){.status = -1, .state = CALL_SUSPENDED}), "5");
     assert_string_equal(list(subject, (struct store_filter){.status = -1, .state = CALL_DONE}), "3");
     assert_string_equal(list(subject, (struct store_filter){.status = DR_STATUS_INVALID_ARGUMENT}), "3");
-    assert_string_equal(list(subject, (struct store_filter){.status = DR_STATUS_UNSPECIFIED}), ""); /* of done calls */
+    assert_string_equal(list(subject, (struct store_filter){.status = DR_STATUS_UNSPECIFIED}),
+                        ""); /* of done calls */
     assert_string_equal(list(subject, (struct store_filter){.status = -1, .root = call_id(1)}), "3 2 1");
     assert_string_equal(list(subject, (struct store_filter){.status = -1, .parent = call_id(1)}), "3 2");
 }
