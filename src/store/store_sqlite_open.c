@@ -25,7 +25,7 @@ static const char *const MIGRATIONS[] = {
     " error_type BLOB, error_message BLOB, error_value BLOB, error_traceback BLOB"
     ");"
     "CREATE INDEX call_wake ON call(wake_ns, id) WHERE state <> 3;"
-    "CREATE INDEX call_mail ON call(parent, parent_generation, state, done_sequence) WHERE mail = 1;"
+    "CREATE INDEX call_mail ON call(state, parent, parent_generation, done_sequence) WHERE mail = 1;"
     "CREATE INDEX call_sweep ON call(id) WHERE sweep = 1;"
     "CREATE INDEX call_done ON call(done_ns, id) WHERE state = 3;"
     "CREATE INDEX call_tree ON call(root, id) WHERE parent IS NOT NULL;"

@@ -4,6 +4,7 @@
 #include "subject.h"
 
 #include "base/clock.h"
+#include "store/store_sqlite.h"
 #include <signal.h>
 #include <sqlite3.h>
 #include <stdio.h>
@@ -392,6 +393,50 @@ static void a_full_disk_fails_a_commit_whole_and_the_same_commit_works_later(voi
     assert_true(has(subject, call_id(999)));
 }
 
+/* Every question of the engine has an index that answers it, in the order asked for. */
+static void no_read_looks_through_a_table_or_sorts(void **state)
+{
+    struct subject *subject = *state;
+    struct store *store = subject->store;
+    struct store_scan_result scan = {0};
+    struct store_records records = {0};
+    struct store_counts counts;
+    struct call_record record = {0};
+    struct id ids[10];
+    uint64_t n_outstanding;
+    int64_t next_ns;
+    size_t n;
+    put_many(subject);
+    for (uint64_t i = 1000; i < 1050; i++) {
+        struct call_record child = call_make_child(i, i % 7, 0);
+        if (i % 2)
+            call_finish(&child, (int64_t)i, i);
+        child.sweep = i % 3 == 0;
+        put_new(subject, child);
+    }
+    assert_int_equal(store_read(store, call_id(1), &record, NULL), DR_OK);
+    record_deinit(&record);
+    assert_int_equal(store_scan_due(store, (struct store_cursor){0}, 100, 10, SIZE_MAX, &scan, NULL), DR_OK);
+    store_records_deinit(&scan.records);
+    assert_int_equal(store_read_children(store, call_id(1), 0, &records, &n_outstanding, NULL), DR_OK);
+    store_records_deinit(&records);
+    assert_int_equal(store_scan_live_children(store, call_id(1), 5, 10, &records, NULL), DR_OK);
+    store_records_deinit(&records);
+    assert_int_equal(store_scan_mail(store, call_id(1), 10, ids, &n, NULL), DR_OK);
+    assert_int_equal(store_scan_sweeps(store, call_id(1), 10, ids, &n, NULL), DR_OK);
+    assert_int_equal(store_counts(store, &counts, NULL), DR_OK);
+    assert_int_equal(store_purge(store, 1020, 10, &n, &next_ns, NULL), DR_OK);
+    size_t n_statements = 0;
+    sqlite3_stmt *statement = NULL;
+    while ((statement = sqlite3_next_stmt(sqlite_self(store)->database, statement))) {
+        bool is_scan = sqlite3_stmt_status(statement, SQLITE_STMTSTATUS_FULLSCAN_STEP, 0) > 0;
+        if (is_scan || sqlite3_stmt_status(statement, SQLITE_STMTSTATUS_SORT, 0) > 0)
+            fail_msg("%s: %s", is_scan ? "looks through a table" : "sorts", sqlite3_sql(statement));
+        n_statements++;
+    }
+    assert_in_range(n_statements, 14, 40);
+}
+
 static dr_code open_close(void *arg)
 {
     struct store *store = NULL;
@@ -434,6 +479,7 @@ int main(void)
         ON_FILE(a_log_that_was_not_checkpointed_does_not_grow),
         ON_FILE(a_list_that_looks_through_too_much_is_refused),
         ON_FILE(a_full_disk_fails_a_commit_whole_and_the_same_commit_works_later),
+        ON_FILE(no_read_looks_through_a_table_or_sorts),
         ON_FILE(opening_survives_any_failed_allocation),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
