@@ -204,6 +204,60 @@ static void a_restart_forgets_the_run_and_cancels_its_calls(void **state)
     world_deinit(&world);
 }
 
+static void incompatible_state_for_ever_backs_off_until_expiration(void **state)
+{
+    (void)state;
+    struct world world;
+    begin(&world);
+    world.is_quiet = true;
+    int n = 0;
+    for (; n < 10000 && world_is_running(&world, "root"); n++) {
+        world_reply(&world, "root", &(struct wire_run_response){.status = DR_STATUS_INCOMPATIBLE_STATE,
+                                                                .outcome = WIRE_OUTCOME_EXIT});
+        world_advance(&world, 60 * NS_PER_S);
+    }
+    assert_in_range(n, 1000, 1441); /* a minute apart at the most, for the 24 h of its life */
+    struct call_record record = world_stored(&world, world.submitted[0]);
+    assert_int_equal(record.state, CALL_DONE);
+    assert_int_equal(record.status, DR_STATUS_TIMEOUT);
+    record_deinit(&record);
+    world_deinit(&world);
+}
+
+static void a_child_has_an_expiration_of_its_own(void **state)
+{
+    (void)state;
+    struct world world;
+    world_init(&world, NULL);
+    world_submit_call(&world, (struct wire_call){.endpoint = slice_text("http://a"), .function = slice_text("root"),
+                                                 .expiration_ns = 10 * NS_PER_S});
+    world_poll(&world, "root", 1, 1, NO_WAIT, 1, ONE("a"));
+    struct call_record record = world_stored(&world, world_id(&world, "a"));
+    assert_int_equal(record.expires_ns - record.created_ns, 24 * 3600 * NS_PER_S);
+    record_deinit(&record);
+    world_deinit(&world);
+}
+
+static void a_tail_call_may_change_endpoint_and_version_but_not_times(void **state)
+{
+    (void)state;
+    struct world world;
+    begin(&world);
+    struct call_record before = world_stored(&world, world.submitted[0]);
+    struct wire_run_response response = {.status = DR_STATUS_OK, .outcome = WIRE_OUTCOME_EXIT, .has_tail_call = true};
+    response.tail_call = (struct wire_call){.function = slice_text("next"), .endpoint = slice_text("http://b"),
+                                            .version = slice_text("2"), .expiration_ns = NS_PER_S};
+    world_reply(&world, "root", &response);
+    struct call_record after = world_stored(&world, world.submitted[0]);
+    assert_string_equal(blob_text(after.endpoint), "http://b");
+    assert_string_equal(blob_text(after.version), "2");
+    assert_int_equal(after.created_ns, before.created_ns);
+    assert_int_equal(after.expires_ns, before.expires_ns);
+    record_deinit(&before);
+    record_deinit(&after);
+    world_deinit(&world);
+}
+
 static void results_of_calls_made_before_a_tail_call_are_dropped(void **state)
 {
     (void)state;
@@ -391,6 +445,9 @@ int main(void)
         cmocka_unit_test(no_result_is_delivered_twice_after_a_crash),
         cmocka_unit_test(a_crash_loses_nothing_that_was_acknowledged),
         cmocka_unit_test(a_restart_forgets_the_run_and_cancels_its_calls),
+        cmocka_unit_test(incompatible_state_for_ever_backs_off_until_expiration),
+        cmocka_unit_test(a_child_has_an_expiration_of_its_own),
+        cmocka_unit_test(a_tail_call_may_change_endpoint_and_version_but_not_times),
         cmocka_unit_test(results_of_calls_made_before_a_tail_call_are_dropped),
         cmocka_unit_test(children_of_a_finished_parent_run_on),
         cmocka_unit_test(cancelling_a_root_cancels_its_whole_tree),
