@@ -123,8 +123,6 @@ static dr_code take(struct store_sqlite *sqlite, int64_t *ret_version, struct dr
         code = check_version(sqlite, *ret_version, error);
     if (!code)
         code = sqlite_execute(sqlite, "PRAGMA journal_mode=WAL", "open store", error);
-    if (!code) /* takes the write lock, so that a second server is refused at its start */
-        code = sqlite_execute(sqlite, "BEGIN IMMEDIATE; COMMIT", "open store", error);
     return code;
 }
 

@@ -68,9 +68,12 @@ static void is_one_file_when_closed(void **state)
 {
     struct subject *subject = *state;
     char name[320];
-    put_new(subject, call_make(1));
-    assert_true(file_exists(path_with(subject->path, "-wal", name)));
-    assert_false(file_exists(path_with(subject->path, "-shm", name)));
+    for (uint64_t n = 0; n < 2; n++) {
+        put_new(subject, call_make(n));
+        assert_true(file_exists(path_with(subject->path, "-wal", name)));
+        assert_false(file_exists(path_with(subject->path, "-shm", name)));
+        subject_reopen(subject);
+    }
     close_only(subject);
     assert_true(file_exists(subject->path));
     assert_false(file_exists(path_with(subject->path, "-wal", name)));
@@ -149,6 +152,29 @@ static void a_newer_version_is_refused(void **state)
     close_only(subject);
     sql(subject->path, "PRAGMA user_version=1000000");
     assert_refused(subject->path, DR_FAILED_PRECONDITION, "schema version 1000000");
+}
+
+/* As a newer server leaves it when it is killed right after its migration: the file itself still says 1. */
+static void a_newer_version_in_the_log_is_refused(void **state)
+{
+    struct subject *subject = *state;
+    char log[320], copy[320], copy_log[320];
+    sqlite3 *database;
+    put_new(subject, call_make(1));
+    close_only(subject);
+    assert_int_equal(sqlite3_open(subject->path, &database), SQLITE_OK);
+    assert_int_equal(sqlite3_exec(database, "PRAGMA user_version=1000000", NULL, NULL, NULL), SQLITE_OK);
+    struct buf bytes = file_read(subject->path);
+    struct buf log_bytes = file_read(path_with(subject->path, "-wal", log));
+    sqlite3_close(database);
+    file_write(path_with(subject->path, ".copy", copy), buf_slice(&bytes));
+    file_write(path_with(copy, "-wal", copy_log), buf_slice(&log_bytes));
+    assert_refused(copy, DR_FAILED_PRECONDITION, "schema version 1000000");
+    struct buf after = file_read(copy_log);
+    assert_true(slice_equal(buf_slice(&log_bytes), buf_slice(&after)));
+    buf_deinit(&after);
+    buf_deinit(&bytes);
+    buf_deinit(&log_bytes);
 }
 
 static void a_directory_cannot_be_opened(void **state)
@@ -312,7 +338,7 @@ static void a_tree_lies_in_one_partition(void **state)
     assert_true(sql_number(subject->path, "SELECT max(partition) FROM call") <= 65535);
 }
 
-static void a_log_that_was_not_checkpointed_does_not_grow(void **state)
+static void the_log_does_not_grow_without_end(void **state)
 {
     struct subject *subject = *state;
     char name[320], *text = mem_must_zalloc(1000001);
@@ -329,6 +355,28 @@ static void a_log_that_was_not_checkpointed_does_not_grow(void **state)
     assert_true(status.st_size < 70000000);
     record_deinit(&record);
     mem_free(text);
+}
+
+static void a_log_that_one_commit_blew_up_is_cut(void **state)
+{
+    struct subject *subject = *state;
+    char name[320];
+    struct stat status;
+    uint8_t *bytes = mem_must_zalloc(20000000);
+    struct batch *batch = batch_create(1);
+    for (uint64_t n = 0; n < 5; n++) {
+        struct call_record record = call_make(n);
+        record.input = blob_create(slice_of(bytes, 20000000));
+        batch_add(batch, BATCH_INSERT, 0, &record);
+        record_deinit(&record);
+    }
+    commit(subject, batch);
+    assert_int_equal(stat(path_with(subject->path, "-wal", name), &status), 0);
+    assert_true(status.st_size > 100000000);
+    put_new(subject, call_make(100));
+    assert_int_equal(stat(name, &status), 0);
+    assert_true(status.st_size < 70000000);
+    mem_free(bytes);
 }
 
 static void a_list_that_looks_through_too_much_is_refused(void **state)
@@ -468,6 +516,7 @@ int main(void)
         ON_FILE(a_text_file_is_refused),
         ON_FILE(a_database_of_others_is_refused),
         ON_FILE(a_newer_version_is_refused),
+        ON_FILE(a_newer_version_in_the_log_is_refused),
         ON_FILE(a_directory_cannot_be_opened),
         ON_FILE(a_missing_directory_is_named),
         ON_FILE(an_empty_file_becomes_a_store),
@@ -476,7 +525,8 @@ int main(void)
         ON_FILE(damaged_pages_give_errors_only),
         ON_FILE(long_payloads_lie_apart_and_go_with_their_call),
         ON_FILE(a_tree_lies_in_one_partition),
-        ON_FILE(a_log_that_was_not_checkpointed_does_not_grow),
+        ON_FILE(the_log_does_not_grow_without_end),
+        ON_FILE(a_log_that_one_commit_blew_up_is_cut),
         ON_FILE(a_list_that_looks_through_too_much_is_refused),
         ON_FILE(a_full_disk_fails_a_commit_whole_and_the_same_commit_works_later),
         ON_FILE(no_read_looks_through_a_table_or_sorts),
