@@ -2,10 +2,14 @@
 #include "base/testing.h"
 
 #include "sdk/coroutine.h"
+#include "sdk/stack.h"
 
 #include <fenv.h>
 #include <pthread.h>
+#include <signal.h>
 #include <string.h>
+#include <sys/wait.h>
+#include <unistd.h>
 
 struct work {
     struct coroutine *coroutine;
@@ -124,6 +128,37 @@ static void a_stack_is_as_large_as_asked_for(void **state)
     coroutine_destroy(work.coroutine);
 }
 
+/* The signal that ends a process that writes there; 0 if none does. */
+static int signal_of_writing_to(volatile char *place)
+{
+    pid_t pid = fork();
+    assert_true(pid >= 0);
+    if (pid == 0) {
+        (void)signal(SIGSEGV, SIG_DFL); /* sanitizers would report it */
+        *place = 1;
+        _exit(0);
+    }
+    int status = 0;
+    assert_int_equal(waitpid(pid, &status, 0), pid);
+    return WIFSIGNALED(status) ? WTERMSIG(status) : 0;
+}
+
+static void an_overflow_is_a_fault_and_not_a_write_to_the_stack_below(void **state)
+{
+    (void)state;
+    struct stack stacks[3];
+    for (int i = 0; i < 3; i++)
+        assert_int_equal(stack_take(STACK_BYTES_MIN, &stacks[i]), DR_OK);
+    for (int i = 0; i < 3; i++) {
+        volatile char *start = stacks[i].start;
+        assert_int_equal(signal_of_writing_to(start), 0);
+        assert_int_equal(signal_of_writing_to(start - 1), SIGSEGV);
+        assert_int_equal(signal_of_writing_to(start - 100 * 1024), SIGSEGV); /* a frame with large arrays */
+    }
+    for (int i = 0; i < 3; i++)
+        stack_release(&stacks[i]);
+}
+
 static void inner(void *arg)
 {
     struct work *work = arg;
@@ -202,6 +237,7 @@ int main(void)
         cmocka_unit_test(many_coroutines_take_turns),
         cmocka_unit_test(a_coroutine_goes_on_on_other_threads),
         cmocka_unit_test(a_stack_is_as_large_as_asked_for),
+        cmocka_unit_test(an_overflow_is_a_fault_and_not_a_write_to_the_stack_below),
         cmocka_unit_test(coroutines_nest),
         cmocka_unit_test(the_rounding_mode_is_the_coroutines_own),
         cmocka_unit_test(lack_of_memory_is_an_error),

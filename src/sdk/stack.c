@@ -31,18 +31,18 @@ static pthread_mutex_t lock = PTHREAD_MUTEX_INITIALIZER;
 static struct stack kept[STACKS_KEPT_MAX];
 static unsigned n_kept;
 
-static dr_code map(size_t bytes, size_t page, struct stack *ret_stack)
+static dr_code map(size_t bytes, struct stack *ret_stack)
 {
-    char *mapping = mmap(NULL, bytes + page, PROT_READ | PROT_WRITE,
+    char *mapping = mmap(NULL, STACK_GUARD_BYTES + bytes, PROT_READ | PROT_WRITE,
                          MAP_PRIVATE | MAP_ANONYMOUS | MAP_STACK | MAP_NORESERVE, -1, 0);
     if (mapping == MAP_FAILED)
         return DR_NO_MEMORY;
-    if (mprotect(mapping, page, PROT_NONE) != 0) {
-        munmap(mapping, bytes + page);
+    if (mprotect(mapping, STACK_GUARD_BYTES, PROT_NONE) != 0) {
+        munmap(mapping, STACK_GUARD_BYTES + bytes);
         return DR_NO_MEMORY;
     }
-    *ret_stack = (struct stack){.start = mapping + page, .bytes = bytes, .guard_bytes = page};
-    ret_stack->valgrind_id = VALGRIND_STACK_REGISTER(ret_stack->start, mapping + page + bytes);
+    *ret_stack = (struct stack){.start = mapping + STACK_GUARD_BYTES, .bytes = bytes};
+    ret_stack->valgrind_id = VALGRIND_STACK_REGISTER(ret_stack->start, mapping + STACK_GUARD_BYTES + bytes);
     return DR_OK;
 }
 
@@ -63,7 +63,7 @@ dr_code stack_take(size_t bytes, struct stack *ret_stack)
         kept[i - 1] = kept[--n_kept];
     }
     pthread_mutex_unlock(&lock);
-    return i > 0 ? DR_OK : map(bytes, page, ret_stack);
+    return i > 0 ? DR_OK : map(bytes, ret_stack);
 }
 
 void stack_release(struct stack *stack)
@@ -78,5 +78,5 @@ void stack_release(struct stack *stack)
     if (is_kept)
         return;
     VALGRIND_STACK_DEREGISTER(stack->valgrind_id);
-    munmap((char *)stack->start - stack->guard_bytes, stack->bytes + stack->guard_bytes);
+    munmap((char *)stack->start - STACK_GUARD_BYTES, STACK_GUARD_BYTES + stack->bytes);
 }
