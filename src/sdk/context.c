@@ -5,6 +5,11 @@
 #include <stdint.h>
 
 #if CONTEXT_IS_ASSEMBLY
+void context_swap_stacks(void **here, void *there);
+void context_first_steps(void);
+#endif
+
+#if CONTEXT_IS_ASSEMBLY && defined(__x86_64__)
 
 /* The System V ABI keeps six registers and the control words of both floating point units across a call; the rest a
  * compiler saves around it by itself. */
@@ -47,9 +52,6 @@ __asm__(".text\n"
         "    .cfi_endproc\n"
         ".size context_first_steps, . - context_first_steps\n");
 
-void context_swap_stacks(void **here, void *there);
-void context_first_steps(void);
-
 /* What context_swap_stacks finds on a stack, lowest address first. */
 struct frame {
     uint32_t mxcsr;
@@ -58,12 +60,86 @@ struct frame {
     uint64_t return_address;
 };
 
-dr_code context_prepare(struct context *context, void *stack, size_t stack_bytes, void (*start)(void *arg), void *arg)
+static void fill_frame(struct frame *frame, void (*start)(void *arg), void *arg)
 {
-    struct frame *frame = (struct frame *)((char *)stack + stack_bytes) - 1; /* 64 bytes: the stack stays aligned to 16 */
     *frame = (struct frame){.r12 = (uintptr_t)arg, .r13 = (uintptr_t)start,
                             .return_address = (uintptr_t)context_first_steps};
     __asm__ volatile("stmxcsr %0\n\tfnstcw %1" : "=m"(frame->mxcsr), "=m"(frame->x87_control));
+}
+
+#elif CONTEXT_IS_ASSEMBLY && defined(__aarch64__)
+
+/* AAPCS64 keeps x19 to x30, the low halves of v8 to v15, and the control word of the floating point unit. */
+__asm__(".text\n"
+        ".hidden context_swap_stacks\n"
+        ".globl context_swap_stacks\n"
+        ".type context_swap_stacks, %function\n"
+        "context_swap_stacks:\n" /* (void **here, void *there) */
+        "    sub sp, sp, #176\n"
+        "    stp x19, x20, [sp]\n"
+        "    stp x21, x22, [sp, #16]\n"
+        "    stp x23, x24, [sp, #32]\n"
+        "    stp x25, x26, [sp, #48]\n"
+        "    stp x27, x28, [sp, #64]\n"
+        "    stp x29, x30, [sp, #80]\n"
+        "    stp d8, d9, [sp, #96]\n"
+        "    stp d10, d11, [sp, #112]\n"
+        "    stp d12, d13, [sp, #128]\n"
+        "    stp d14, d15, [sp, #144]\n"
+        "    mrs x9, fpcr\n"
+        "    str x9, [sp, #160]\n"
+        "    mov x9, sp\n"
+        "    str x9, [x0]\n"
+        "    mov sp, x1\n"
+        "    ldr x9, [sp, #160]\n"
+        "    msr fpcr, x9\n"
+        "    ldp x19, x20, [sp]\n"
+        "    ldp x21, x22, [sp, #16]\n"
+        "    ldp x23, x24, [sp, #32]\n"
+        "    ldp x25, x26, [sp, #48]\n"
+        "    ldp x27, x28, [sp, #64]\n"
+        "    ldp x29, x30, [sp, #80]\n"
+        "    ldp d8, d9, [sp, #96]\n"
+        "    ldp d10, d11, [sp, #112]\n"
+        "    ldp d12, d13, [sp, #128]\n"
+        "    ldp d14, d15, [sp, #144]\n"
+        "    add sp, sp, #176\n"
+        "    ret\n"
+        ".size context_swap_stacks, . - context_swap_stacks\n"
+        ".hidden context_first_steps\n"
+        ".globl context_first_steps\n"
+        ".type context_first_steps, %function\n"
+        "context_first_steps:\n"
+        "    .cfi_startproc\n"
+        "    .cfi_undefined x30\n" /* debuggers and sanitizers: nobody called this */
+        "    mov x0, x19\n"
+        "    blr x20\n"
+        "    brk #0\n"
+        "    .cfi_endproc\n"
+        ".size context_first_steps, . - context_first_steps\n");
+
+/* What context_swap_stacks finds on a stack, lowest address first. */
+struct frame {
+    uint64_t x19_to_x28[10], x29, x30;
+    uint64_t d8_to_d15[8];
+    uint64_t fpcr, unused;
+};
+
+static void fill_frame(struct frame *frame, void (*start)(void *arg), void *arg)
+{
+    *frame = (struct frame){.x19_to_x28 = {(uintptr_t)arg, (uintptr_t)start}, .x30 = (uintptr_t)context_first_steps};
+    __asm__ volatile("mrs %0, fpcr" : "=r"(frame->fpcr));
+}
+
+#endif
+
+#if CONTEXT_IS_ASSEMBLY
+
+dr_code context_prepare(struct context *context, void *stack, size_t stack_bytes, void (*start)(void *arg), void *arg)
+{
+    struct frame *frame = (struct frame *)((char *)stack + stack_bytes) - 1;
+    _Static_assert(sizeof *frame % 16 == 0, "the stack must stay aligned");
+    fill_frame(frame, start, arg);
     context->stack_pointer = frame;
     return DR_OK;
 }

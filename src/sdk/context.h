@@ -1,13 +1,15 @@
 /* A context: a place to go on from, on some stack. Below coroutine.h, which knows about stacks and sanitizers.
  *
- * x86_64 switches in 20 instructions; elsewhere, and under shadow stacks, ucontext does it, with two system calls each. */
+ * x86_64 and aarch64 switch in some 20 to 40 instructions; elsewhere, and under shadow stacks, ucontext does it, with two
+ * system calls each. */
 #ifndef SDK_CONTEXT_H
 #define SDK_CONTEXT_H
 
 #include <dispatchrun/error.h>
 #include <stddef.h>
 
-#if defined(__x86_64__) && !defined(__CET__) && !defined(__ILP32__)
+#if (defined(__x86_64__) && !defined(__CET__) && !defined(__ILP32__)) || \
+    (defined(__aarch64__) && !defined(__ARM_FEATURE_GCS_DEFAULT) && !defined(__ILP32__) && !defined(__AARCH64EB__))
 #define CONTEXT_IS_ASSEMBLY 1
 struct context {
     void *stack_pointer; /* what else belongs to it lies there */

@@ -190,6 +190,47 @@ static void coroutines_nest(void **state)
     coroutine_destroy(work.coroutine);
 }
 
+/* So many that an optimising compiler keeps them in all registers that calls preserve. */
+#define TEN(X) X(0) X(1) X(2) X(3) X(4) X(5) X(6) X(7) X(8) X(9)
+#define LOAD(i) uintptr_t n##i = integers[i]; double d##i = doubles[i];
+#define SAME(i) && n##i == integers[i] && d##i == doubles[i]
+
+static bool keeps_variables(bool (*switches)(struct coroutine *coroutine), struct coroutine *coroutine, int seed)
+{
+    volatile uintptr_t integers[10];
+    volatile double doubles[10];
+    for (int i = 0; i < 10; i++) {
+        integers[i] = (uintptr_t)(seed + i);
+        doubles[i] = seed + i / 8.0;
+    }
+    TEN(LOAD)
+    (void)switches(coroutine);
+    return true TEN(SAME);
+}
+
+static bool suspend(struct coroutine *coroutine)
+{
+    coroutine_suspend(coroutine);
+    return false;
+}
+
+static void keeps_variables_inside(void *arg)
+{
+    struct work *work = arg;
+    work->step = keeps_variables(suspend, work->coroutine, 1000);
+}
+
+static void variables_in_registers_survive_a_switch_on_both_sides(void **state)
+{
+    (void)state;
+    struct work work = {0};
+    create(&work, keeps_variables_inside);
+    assert_true(keeps_variables(coroutine_resume, work.coroutine, 2000));
+    assert_true(keeps_variables(coroutine_resume, work.coroutine, 3000));
+    assert_int_equal(work.step, 1);
+    coroutine_destroy(work.coroutine);
+}
+
 static void rounds_up(void *arg)
 {
     struct work *work = arg;
@@ -239,6 +280,7 @@ int main(void)
         cmocka_unit_test(a_stack_is_as_large_as_asked_for),
         cmocka_unit_test(an_overflow_is_a_fault_and_not_a_write_to_the_stack_below),
         cmocka_unit_test(coroutines_nest),
+        cmocka_unit_test(variables_in_registers_survive_a_switch_on_both_sides),
         cmocka_unit_test(the_rounding_mode_is_the_coroutines_own),
         cmocka_unit_test(lack_of_memory_is_an_error),
     };
