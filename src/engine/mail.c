@@ -25,8 +25,10 @@ static void mail_destroy(struct mail *mail)
 
 void mail_add(struct call *call, struct mail *mail)
 {
+    /* never among what is being delivered: a clock set back over a restart gives a later completion a lower number */
+    uint32_t n_behind = call->n_mail - call->n_delivering;
     struct list *place = &call->mail;
-    while (place->prev != &call->mail &&
+    while (n_behind-- > 0 &&
            container_of(place->prev, struct mail, node)->done_sequence > mail->done_sequence)
         place = place->prev;
     list_insert_before(place, &mail->node);

@@ -379,6 +379,24 @@ static void results_that_arrive_while_the_parent_is_read_count_once(void **state
     world_deinit(&world);
 }
 
+/* The completion of b gets a lower number than that of a, which is being delivered. */
+static void a_clock_set_back_over_a_restart_mixes_no_delivery_up(void **state)
+{
+    (void)state;
+    struct world world;
+    begin(&world);
+    world_poll(&world, "root", 1, 1, NO_WAIT, 1, TWO("a", "b"));
+    world_advance(&world, 50 * NS_PER_S);
+    world_return(&world, "a", "A");
+    world.now_ns -= 40 * NS_PER_S;
+    buf_clear(&world.trace);
+    world_crash(&world);
+    world_return(&world, "b", "B");
+    world_poll(&world, "root", 1, 1, NO_WAIT, 0, 0, NULL); /* consumes a */
+    world_expect(&world, "start b\nresume root [1]\nresume root [2]\n");
+    world_deinit(&world);
+}
+
 static void a_huge_tree_does_not_hold_up_a_small_one(void **state)
 {
     (void)state;
@@ -455,6 +473,7 @@ int main(void)
         cmocka_unit_test(an_expired_parent_takes_its_children_with_it),
         cmocka_unit_test(a_result_wakes_a_parent_that_left_memory),
         cmocka_unit_test(results_that_arrive_while_the_parent_is_read_count_once),
+        cmocka_unit_test(a_clock_set_back_over_a_restart_mixes_no_delivery_up),
         cmocka_unit_test(a_huge_tree_does_not_hold_up_a_small_one),
         cmocka_unit_test(a_tree_is_at_most_a_thousand_calls_deep),
     };
