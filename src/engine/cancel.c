@@ -1,5 +1,6 @@
 /* T8: a call is cancelled or expires, and its descendants with it (E9). */
 #include "engine/engine_private.h"
+#include "wire/wire.h"
 
 #include <stdio.h>
 
@@ -25,13 +26,14 @@ void cancel_call(struct engine *engine, struct call *call, const char *message, 
 
 void cancel_expire(struct engine *engine, struct call *call)
 {
+    enum { REASON_BYTES_MAX = 200 };
     const struct call_record *record = &call->record;
     double seconds = (double)(record->expires_ns - record->created_ns) / (double)NS_PER_S;
-    const char *reason = record->last_error ? blob_text(record->last_error) : NULL;
+    struct slice reason = wire_utf8_prefix(blob_slice(record->last_error), REASON_BYTES_MAX); /* it goes to the parent */
     char message[320];
-    if (reason)
-        snprintf(message, sizeof message, "the call expired %.6g s after its creation; last failure: %.200s", seconds,
-                 reason);
+    if (reason.len)
+        snprintf(message, sizeof message, "the call expired %.6g s after its creation; last failure: %.*s", seconds,
+                 (int)reason.len, (const char *)reason.data);
     else
         snprintf(message, sizeof message, "the call expired %.6g s after its creation", seconds);
     engine->counts.expired++;

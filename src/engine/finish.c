@@ -98,7 +98,7 @@ static void note_failure(struct engine *engine, struct call_record *record, dr_s
                          int64_t retry_after_ns)
 {
     enum { REASON_BYTES_MAX = 1000 };
-    reason.len = reason.len < REASON_BYTES_MAX ? reason.len : REASON_BYTES_MAX;
+    reason = wire_utf8_prefix(reason, REASON_BYTES_MAX);
     record->attempts++;
     record->failures++;
     record->last_status = (uint8_t)status;

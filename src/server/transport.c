@@ -2,6 +2,7 @@
 
 #include "base/check.h"
 #include "base/mem.h"
+#include "wire/wire.h"
 #include <stdarg.h>
 #include <stdio.h>
 #include <string.h>
@@ -32,9 +33,18 @@ void transport_destroy(struct transport *transport)
         transport->methods->destroy(transport);
 }
 
-/* One line: what a hostile endpoint put into a text must not forge log lines or break a terminal. */
+/* One line of UTF-8: what a hostile endpoint put into a text must not forge log lines, break a terminal, or make a
+ * message that no parent and no client can be sent. */
 static void make_one_line(char *text)
 {
+    struct slice rest = slice_text(text);
+    for (;;) {
+        struct slice good = wire_utf8_prefix(rest, rest.len);
+        if (good.len == rest.len)
+            break;
+        text[(size_t)(good.data - (uint8_t *)text) + good.len] = '?';
+        rest = slice_of(good.data + good.len + 1, rest.len - good.len - 1);
+    }
     for (; *text; text++) {
         if ((unsigned char)*text < 0x20 || *text == 0x7f)
             *text = ' ';

@@ -266,6 +266,14 @@ static void a_text_cannot_forge_a_second_line(void **state)
         assert_true((unsigned char)*c >= 0x20);
 }
 
+/* Else the failure could not be told to the parent, nor to who waits. */
+static void a_text_that_is_not_utf8_becomes_one_that_is(void **state)
+{
+    (void)state;
+    expect_from("HTTP/1.1 200 OK\r\nContent-Type: te\xff\xc3xt\r\nContent-Length: 2\r\n\r\n\x08\x01",
+                DR_STATUS_INVALID_RESPONSE, "te??xt");
+}
+
 static void a_retry_after_is_handed_on(void **state)
 {
     (void)state;
@@ -435,6 +443,7 @@ int main(void)
         cmocka_unit_test(an_http_status_becomes_a_status),
         cmocka_unit_test(the_text_of_a_connect_error_is_shown),
         cmocka_unit_test(a_text_cannot_forge_a_second_line),
+        cmocka_unit_test(a_text_that_is_not_utf8_becomes_one_that_is),
         cmocka_unit_test(a_retry_after_is_handed_on),
         cmocka_unit_test(a_redirect_is_not_followed),
         cmocka_unit_test(another_content_type_is_no_run_response),

@@ -98,6 +98,18 @@ static void tells_utf8_from_other_bytes(void **state)
         assert_false(wire_is_utf8(bad[i]));
 }
 
+static void cuts_between_characters(void **state)
+{
+    (void)state;
+    struct slice text = slice_text("a\xc3\xa4z");
+    assert_int_equal(wire_utf8_prefix(text, 9).len, 4);
+    assert_int_equal(wire_utf8_prefix(text, 3).len, 3);
+    assert_int_equal(wire_utf8_prefix(text, 2).len, 1);
+    assert_int_equal(wire_utf8_prefix(text, 0).len, 0);
+    assert_int_equal(wire_utf8_prefix(slice_text("ab\xff" "c"), 9).len, 2);
+    assert_int_equal(wire_utf8_prefix((struct slice){0}, 9).len, 0);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -107,6 +119,7 @@ int main(void)
         cmocka_unit_test(splits_the_empty_any),
         cmocka_unit_test(refuses_what_is_no_any),
         cmocka_unit_test(tells_utf8_from_other_bytes),
+        cmocka_unit_test(cuts_between_characters),
     };
     return cmocka_run_group_tests_name("wire any", tests, NULL, NULL);
 }

@@ -45,3 +45,16 @@ bool wire_is_utf8(struct slice bytes)
     }
     return true;
 }
+
+struct slice wire_utf8_prefix(struct slice bytes, size_t max)
+{
+    size_t most = bytes.len < max ? bytes.len : max;
+    size_t used = 0;
+    while (used < most) {
+        size_t len = wire_utf8_char_len(slice_of(bytes.data + used, most - used));
+        if (len == 0)
+            break;
+        used += len;
+    }
+    return slice_of(bytes.data, used);
+}

@@ -129,6 +129,8 @@ dr_code wire_call_validate(const struct wire_call *call, bool is_endpoint_requir
 
 /* Whether the bytes are UTF-8 (no overlong forms, no surrogates). */
 bool wire_is_utf8(struct slice bytes);
+/* The longest beginning that is UTF-8 and has at most `max` bytes: no character is cut in two. Borrows. */
+struct slice wire_utf8_prefix(struct slice bytes, size_t max);
 
 /* ---- Connect errors
  * --------------------------------------------------------------------------------------------- */

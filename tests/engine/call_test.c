@@ -1,5 +1,6 @@
 /* Scenarios of single calls: T1 to T5, T8, answers and effects. Each asserts what the outside sees, line by line. */
 #include "world.h"
+#include "wire/wire.h"
 
 #include <setjmp.h>
 #include <stdarg.h>
@@ -206,6 +207,34 @@ static void expires_while_it_retries_and_says_why(void **state)
     world_deinit(&world);
 }
 
+/* A character cut in two would make a message that cannot be sent to the parent, or to who waits. */
+static void cuts_the_text_of_a_failure_between_characters(void **state)
+{
+    (void)state;
+    char text[2 * 600 + 2] = "x";
+    for (size_t i = 0; i < 600; i++)
+        memcpy(text + 1 + 2 * i, "\xc3\xa4", 2);
+    struct world world;
+    world_init(&world, NULL);
+    world_submit_call(&world, (struct wire_call){.endpoint = slice_text("http://a"), .function = slice_text("f"),
+                                                 .expiration_ns = 10 * NS_PER_S});
+    struct wire_run_response response = {.status = DR_STATUS_TEMPORARY_ERROR, .outcome = WIRE_OUTCOME_EXIT,
+                                         .has_result = true};
+    response.result.has_error = true;
+    response.result.error.message = slice_text(text);
+    world_reply(&world, "f", &response);
+    struct call_record record = world_stored(&world, world.submitted[0]);
+    assert_true(wire_is_utf8(blob_slice(record.last_error)));
+    assert_true(blob_slice(record.last_error).len > 900);
+    record_deinit(&record);
+    world_advance(&world, 10 * NS_PER_S);
+    record = world_stored(&world, world.submitted[0]);
+    assert_int_equal(record.status, DR_STATUS_TIMEOUT);
+    assert_true(wire_is_utf8(blob_slice(record.error.message)));
+    record_deinit(&record);
+    world_deinit(&world);
+}
+
 static void expires_while_running_and_calls_the_attempt_off(void **state)
 {
     (void)state;
@@ -386,6 +415,7 @@ int main(void)
         cmocka_unit_test(a_tail_call_replaces_function_and_input_and_keeps_the_id),
         cmocka_unit_test(a_tail_call_with_a_temporary_status_backs_off),
         cmocka_unit_test(expires_while_it_retries_and_says_why),
+        cmocka_unit_test(cuts_the_text_of_a_failure_between_characters),
         cmocka_unit_test(expires_while_running_and_calls_the_attempt_off),
         cmocka_unit_test(expiration_has_a_default_and_a_cap),
         cmocka_unit_test(wait_and_cancel_of_an_unknown_id_are_not_found),
