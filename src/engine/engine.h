@@ -49,7 +49,7 @@ enum engine_event_kind {
     ENGINE_ATTEMPT_DONE,
     ENGINE_CANCEL_CALL,
     ENGINE_WAIT,
-    ENGINE_WAIT_ABANDONED,  /* the waiter left; no wake for this token any more */
+    ENGINE_WAIT_ABANDONED,  /* the waiter left; only a wake that is held back already still comes: ignore it */
     ENGINE_LOADED,          /* answers ENGINE_LOAD */
     ENGINE_DUE_SCANNED,     /* answers ENGINE_SCAN_DUE */
     ENGINE_CHILDREN_SCANNED,
