@@ -45,6 +45,7 @@ typedef struct dr_function {
     const char *version;            /* NULL or a text: change it when suspended calls must start afresh */
     const char *endpoint;           /* where it is served, if not where its caller is; may be NULL */
     size_t stack_bytes;             /* 0 = DR_STACK_BYTES_DEFAULT */
+    bool is_python;                 /* see DR_PYTHON_FUNCTION */
     struct dr_function *next;       /* the default registry's */
 } dr_function;
 
@@ -54,7 +55,7 @@ typedef struct dr_function {
 /* Defines a function and registers it in the default registry before main. */
 #define DR_FUNCTION(function_name)                                                                \
     static dr_outcome function_name##_run(dr_call *call);                                         \
-    dr_function function_name = {sizeof(dr_function), #function_name, function_name##_run, 0, 0, 0, 0}; \
+    dr_function function_name = {sizeof(dr_function), #function_name, function_name##_run, 0, 0, 0, 0, 0}; \
     __attribute__((constructor)) static void function_name##_register(void)                       \
     {                                                                                             \
         dr_function_register(&function_name);                                                     \
@@ -65,7 +66,11 @@ typedef struct dr_function {
 DR_API void dr_function_register(dr_function *function);
 /* A function that is served elsewhere: only its name (and endpoint) are known here. */
 #define DR_EXTERN_FUNCTION(c_name, wire_name, url) \
-    static dr_function c_name = {sizeof(dr_function), wire_name, 0, 0, url, 0, 0}
+    static dr_function c_name = {sizeof(dr_function), wire_name, 0, 0, url, 0, 0, 0}
+/* The same for a function of the Python SDK, which takes arguments: the input goes as its only argument, the null value as
+ * none, and what dr_value_pickle_arguments made as it is. */
+#define DR_PYTHON_FUNCTION(c_name, wire_name, url) \
+    static dr_function c_name = {sizeof(dr_function), wire_name, 0, 0, url, 0, 1, 0}
 
 /* ---- What a run knows ---- */
 

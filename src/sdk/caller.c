@@ -2,6 +2,7 @@
 
 #include "base/check.h"
 #include "base/mem.h"
+#include "sdk/value_wire.h"
 
 struct caller_defer {
     struct caller_defer *next;
@@ -105,7 +106,31 @@ bool caller_set_result(struct caller *caller, uint64_t number, dr_result *result
     return true;
 }
 
-static struct dr_task *add_task(struct caller *caller, const struct dr_call_options *call, dr_value *input)
+static bool is_pickled(const dr_value *value)
+{
+    return dr_value_kind(value) == DR_KIND_MESSAGE &&
+           strcmp(value_type_name(dr_type_url(value)), value_type_name(DR_TYPE_URL_PICKLED)) == 0;
+}
+
+dr_code caller_pack_input(const dr_value *input, bool is_python, dr_value **ret_packed, struct dr_error *error)
+{
+    if (!is_python || is_pickled(input)) {
+        *ret_packed = dr_value_ref(input);
+        return DR_OK;
+    }
+    dr_value *arguments = NULL;
+    dr_builder *builder = dr_list_begin();
+    if (!dr_is_null(input))
+        dr_list_add(builder, dr_value_ref(input));
+    dr_code code = dr_builder_end(builder, &arguments, error);
+    if (!code)
+        code = dr_value_pickle_arguments(arguments, NULL, ret_packed, error);
+    dr_value_unref(arguments);
+    return code;
+}
+
+static struct dr_task *add_task(struct caller *caller, const struct dr_call_options *call, bool is_python,
+                                dr_value *input)
 {
     void **tasks = (void **)caller->tasks;
     struct dr_task *task = arena_zalloc(&caller->arena, sizeof *task);
@@ -125,18 +150,19 @@ static struct dr_task *add_task(struct caller *caller, const struct dr_call_opti
         return NULL;
     }
     task->input = input;
+    task->is_python = is_python;
     caller->tasks[caller->n_tasks++] = task;
     return task;
 }
 
-static struct dr_task *begin(const struct dr_call_options *call, dr_value *input)
+static struct dr_task *begin(const struct dr_call_options *call, bool is_python, dr_value *input)
 {
     struct caller *caller = caller_current();
     if (!caller) {
         dr_value_unref(input);
         return NULL;
     }
-    struct dr_task *task = input ? add_task(caller, call, input) : NULL;
+    struct dr_task *task = input ? add_task(caller, call, is_python, input) : NULL;
     if (!task) {
         caller->methods->give_up(caller, NULL);
         return NULL;
@@ -147,13 +173,14 @@ static struct dr_task *begin(const struct dr_call_options *call, dr_value *input
 
 dr_task *dr_begin_value(const dr_function *function, dr_value *input)
 {
-    return begin(&(struct dr_call_options){.function = function->name, .endpoint = function->endpoint}, input);
+    struct dr_call_options call = {.function = function->name, .endpoint = function->endpoint};
+    return begin(&call, function->is_python, input);
 }
 
 dr_task *dr_begin_call(const struct dr_call_options *options)
 {
     struct dr_call_options call = call_options_read(options);
-    return begin(&call, call.input ? dr_value_ref(call.input) : dr_value_null());
+    return begin(&call, false, call.input ? dr_value_ref(call.input) : dr_value_null());
 }
 
 /* ---- waiting ---- */

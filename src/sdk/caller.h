@@ -18,6 +18,7 @@ struct dr_task {
     const char *version;
     int64_t expiration_ns;
     dr_value *input;        /* owned by the caller */
+    bool is_python;         /* takes arguments */
     dr_result *result;      /* owned; NULL until it is there */
     char id[DR_ID_SIZE];    /* where the kind of caller knows it */
 };
@@ -54,6 +55,9 @@ void caller_run_defers(struct caller *caller);
 dr_code caller_defer(struct caller *caller, void (*fn)(void *arg), void *arg);
 /* Takes the value; NULL passes through. NULL when out of memory. */
 const dr_value *caller_keep(struct caller *caller, dr_value *value);
+/* What travels as the input: an owned reference to it, or for Python the message of its arguments. DR_INVALID_ARGUMENT for
+ * what cannot be pickled; DR_NO_MEMORY. On the stack of a thread (value_wire.h). */
+dr_code caller_pack_input(const dr_value *input, bool is_python, dr_value **ret_packed, struct dr_error *error);
 /* Takes the result. False when there is no such task, or it has one already. */
 bool caller_set_result(struct caller *caller, uint64_t number, dr_result *result);
 

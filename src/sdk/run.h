@@ -48,6 +48,7 @@ struct dr_call {
     const char *error_type, *error_message;
     struct slice error_value, error_traceback;
     const char *tail_function, *tail_endpoint;
+    bool tail_is_python;
 
     /* while parked */
     struct id key;

@@ -147,5 +147,6 @@ dr_outcome dr_become_value(dr_call *call, const dr_function *function, dr_value 
     call->status = DR_STATUS_OK;
     call->tail_function = function->name;
     call->tail_endpoint = function->endpoint;
+    call->tail_is_python = function->is_python;
     return end(call, RUN_BECAME);
 }

@@ -6,6 +6,16 @@
 #include "sdk/value_wire.h"
 #include "wire/wire.h"
 
+static dr_code encode_input(const dr_value *input, bool is_python, struct buf *buf, struct dr_error *error)
+{
+    dr_value *packed = NULL;
+    dr_code code = caller_pack_input(input, is_python, &packed, error);
+    if (!code)
+        code = value_encode_any(packed, buf, error);
+    dr_value_unref(packed);
+    return code;
+}
+
 static dr_code encode_exit(struct dr_call *call, struct buf *buf, struct dr_error *error)
 {
     struct wire_run_response response = {.status = call->status, .outcome = WIRE_OUTCOME_EXIT, .has_result = true};
@@ -16,7 +26,7 @@ static dr_code encode_exit(struct dr_call *call, struct buf *buf, struct dr_erro
         code = value_encode_any(call->output, &any, error);
         response.result.output = buf_slice(&any);
     } else if (call->end == RUN_BECAME) {
-        code = value_encode_any(call->output, &any, error);
+        code = encode_input(call->output, call->tail_is_python, &any, error);
         response.has_result = false;
         response.has_tail_call = true;
         response.tail_call.function = slice_text(call->tail_function);
@@ -53,7 +63,7 @@ static dr_code collect_calls(struct dr_call *call, struct wire_call *calls, size
     for (size_t i = 0; i < n && !code; i++) {
         const struct dr_task *task = call->caller.tasks[call->n_sent + i];
         size_t start = inputs->len;
-        code = value_encode_any(task->input, inputs, error);
+        code = encode_input(task->input, task->is_python, inputs, error);
         calls[i] = (struct wire_call){.correlation_id = task->number,
                                         .endpoint = slice_text(task->endpoint),
                                         .function = slice_text(task->function),

@@ -40,6 +40,66 @@ DR_FUNCTION(late)
     return dr_return(call, dr_input(call));
 }
 
+/* ---- arguments, as Python takes them ---- */
+
+DR_FUNCTION(subtract)
+{
+    bool has_arguments = dr_value_kind(dr_input(call)) == DR_KIND_LIST && dr_value_len(dr_input(call)) != 0;
+    int64_t difference = dr_int(dr_argument(call, 0)) - dr_int(dr_argument(call, 1)) - dr_int(dr_keyword(call, "less"));
+    return dr_return(call, dr_format(call, "%s %d", has_arguments ? "many" : "few", (int)difference));
+}
+
+DR_PYTHON_FUNCTION(subtract_of_python, "subtract", NULL);
+
+/* 20, 3, less=4 */
+static dr_value *some_arguments(void)
+{
+    const char *less = "less";
+    dr_value *four = dr_value_int(4), *message = NULL;
+    dr_value *list = dr_value_list((dr_value *[]){dr_value_int(20), dr_value_int(3)}, 2);
+    dr_value *map = dr_value_map(&less, &four, 1);
+    (void)dr_value_pickle_arguments(list, map, &message, NULL);
+    dr_value_unref(list);
+    dr_value_unref(map);
+    return message;
+}
+
+DR_FUNCTION(calls_python)
+{
+    const dr_value *two = dr_keep(call, dr_value_list((dr_value *[]){dr_value_int(1), dr_value_int(2)}, 2));
+    const char *none = dr_text(dr_await(&subtract_of_python, NULL));
+    const char *one = dr_text(dr_await(&subtract_of_python, 5));
+    const char *list = dr_text(dr_await(&subtract_of_python, two)); /* one argument, a list */
+    return dr_return(call, dr_format(call, "%s, %s, %s", none, one, list));
+}
+
+DR_FUNCTION(becomes_python)
+{
+    return dr_become(call, &subtract_of_python, some_arguments());
+}
+
+DR_FUNCTION(calls_python_with_a_time)
+{
+    return dr_return(call, dr_await(&subtract_of_python, dr_value_timestamp(1)));
+}
+
+static void python_body(void)
+{
+    dr_check_equal(dr_await(&subtract_of_python, 7), "few 7");
+    dr_check_equal(dr_await(&subtract_of_python, some_arguments()), "many 13");
+    dr_check_equal(dr_await(&calls_python, NULL), "few 0, few 5, many 0");
+    dr_check_equal(dr_await(&becomes_python, NULL), "many 13");
+    dr_test_forget_stacks();
+    const dr_result *failed = dr_try(&calls_python_with_a_time, NULL);
+    dr_check_equal(dr_result_error_type(failed), "InvalidResponseError");
+}
+
+static void functions_of_python_get_arguments(void **state)
+{
+    (void)state;
+    passes(python_body);
+}
+
 /* ---- waiting ---- */
 
 DR_FUNCTION(gather_many)
@@ -416,6 +476,7 @@ static void the_longest_sleep_ends_by_expiration(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
+        cmocka_unit_test(functions_of_python_get_arguments),
         cmocka_unit_test(gather_waits_for_all),
         cmocka_unit_test(gather_takes_more_calls_than_one_poll_can_make),
         cmocka_unit_test(sleep_is_as_long_as_asked_with_more_calls_than_one_poll_can_make),

@@ -83,11 +83,12 @@ static void on_ids(void *arg, dr_code code, const char *message, const struct id
     pthread_mutex_unlock(&test->lock);
 }
 
-static dr_code submit_here(struct test_body *test, const struct dr_task *task, char *ret_id, struct dr_error *error)
+static dr_code submit_here(struct test_body *test, const struct dr_task *task, const dr_value *input, char *ret_id,
+                           struct dr_error *error)
 {
     struct buf any;
     buf_init(&any, WIRE_MESSAGE_BYTES_MAX);
-    dr_code code = value_encode_any(task->input, &any, error);
+    dr_code code = value_encode_any(input, &any, error);
     const char *endpoint = task->endpoint ? task->endpoint : test_server_endpoint(test->server);
     struct wire_call call = {.endpoint = slice_text(endpoint), .function = slice_text(task->function),
                              .input = buf_slice(&any), .expiration_ns = task->expiration_ns,
@@ -114,12 +115,16 @@ static dr_code submit_here(struct test_body *test, const struct dr_task *task, c
 static dr_code submit(struct test_body *test, const struct dr_task *task, char *ret_id, struct dr_error *error)
 {
     dr_client *client = test_server_client(test->server);
-    if (!client)
-        return submit_here(test, task, ret_id, error);
     const char *endpoint = task->endpoint ? task->endpoint : test_server_endpoint(test->server);
-    struct dr_call_options call = {.function = task->function, .endpoint = endpoint, .input = task->input,
+    struct dr_call_options call = {.function = task->function, .endpoint = endpoint,
                                    .expiration_ns = task->expiration_ns, .version = task->version};
-    return dr_client_submit(client, &call, ret_id, error);
+    dr_value *input = NULL;
+    dr_code code = caller_pack_input(task->input, task->is_python, &input, error);
+    call.input = input;
+    if (!code)
+        code = client ? dr_client_submit(client, &call, ret_id, error) : submit_here(test, task, input, ret_id, error);
+    dr_value_unref(input);
+    return code;
 }
 
 static void on_begin(struct caller *caller, struct dr_task *task)
