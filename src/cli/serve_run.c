@@ -11,6 +11,7 @@
 #include <stdatomic.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/resource.h>
 #include <unistd.h>
 
 #define API_KEY_LENGTH 32
@@ -113,6 +114,16 @@ static void say_ready(const struct serve_options *options, const char *url, cons
 /* ---- signals ----------------------------------------------------------------------------------------------------- */
 
 /* They are taken by sigwait in one thread; all threads are started with them blocked. */
+/* A waiting client is a descriptor, and the soft limit is often 1,024. What cannot be raised stays as it is. */
+static void raise_descriptor_limit(void)
+{
+    struct rlimit limit;
+    if (getrlimit(RLIMIT_NOFILE, &limit) != 0 || limit.rlim_cur >= limit.rlim_max)
+        return;
+    limit.rlim_cur = limit.rlim_max;
+    (void)setrlimit(RLIMIT_NOFILE, &limit);
+}
+
 static sigset_t block_signals(void)
 {
     sigset_t signals;
@@ -157,6 +168,7 @@ int serve_run(const struct serve_options *options)
 {
     struct address address;
     struct dr_error error = {0};
+    raise_descriptor_limit();
     if (parse_address(options->listen, &address, &error)) {
         (void)command_fail(&serve_command, error.message);
         return EXIT_CODE_USAGE;

@@ -6,9 +6,13 @@
 #include "server/api.h"
 #include "server/transport_http.h"
 #include <string.h>
+#include <sys/resource.h>
 
 /* For answers that are on their way when the driver has given the last one. */
 #define FLUSH_TIMEOUT_NS (5 * NS_PER_S)
+/* Room beside the long polls, each of which holds a connection and an exchange. */
+#define CONNECTIONS_BESIDE_WAITERS 10000u
+#define EXCHANGES_BESIDE_WAITERS 65536u
 
 struct server {
     struct transport *transport; /* NULL when it is the caller's */
@@ -47,6 +51,16 @@ static dr_code create_api(struct server *server, const struct server_config *con
     return api_create(&api, &server->api, error);
 }
 
+/* Every long poll holds a connection. Half of the descriptors are left for runs and files when they are few. */
+static uint32_t connections_max(void)
+{
+    struct rlimit limit;
+    rlim_t wanted = API_WAITERS_MAX + CONNECTIONS_BESIDE_WAITERS;
+    if (getrlimit(RLIMIT_NOFILE, &limit) != 0 || limit.rlim_cur / 2 >= wanted)
+        return (uint32_t)wanted;
+    return limit.rlim_cur / 2 > 1 ? (uint32_t)(limit.rlim_cur / 2) : 1;
+}
+
 dr_code server_create(const struct server_config *config, struct server **ret_server, struct dr_error *error)
 {
     struct server *server = mem_must_zalloc(sizeof *server);
@@ -57,7 +71,9 @@ dr_code server_create(const struct server_config *config, struct server **ret_se
     if (code)
         goto cleanup;
     struct http_server_config http = {.host = config->host, .port = config->port, .on_headers = api_on_headers,
-                                      .on_request = api_on_request, .arg = server->api};
+                                      .on_request = api_on_request, .arg = server->api,
+                                      .connections_max = connections_max(),
+                                      .exchanges_max = API_WAITERS_MAX + EXCHANGES_BESIDE_WAITERS};
     code = http_server_create(&http, &server->http, error);
     if (code)
         goto cleanup;
