@@ -24,7 +24,8 @@ static void loaded_done(struct engine *engine, struct call *call)
 {
     wait_wake(engine, &call->record, 0);
     cancel_answer_asks(engine, call);
-    if (call->record.sweep)
+    /* A sweep under way knows better: that of a restart spares the calls of the last run (E9). */
+    if (call->record.sweep && !map_get(&engine->sweep_of, call->record.id))
         sweep_add(engine, call->record.id, UINT32_MAX);
     resident_remove(engine, call);
 }

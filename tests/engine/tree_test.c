@@ -397,6 +397,29 @@ static void a_clock_set_back_over_a_restart_mixes_no_delivery_up(void **state)
     world_deinit(&world);
 }
 
+/* The sweep after the restart concerns a and b only, whoever asks for the result meanwhile. */
+static void a_wait_for_a_result_does_not_widen_a_sweep(void **state)
+{
+    (void)state;
+    struct world world;
+    world_init(&world, NULL);
+    world_submit(&world, ONE("root"));
+    world_poll(&world, "root", 1, 1, NO_WAIT, 1, TWO("a", "b"));
+    world_return(&world, "a", "A");
+    world.holds_reads = true;
+    world_fail(&world, "root", DR_STATUS_INCOMPATIBLE_STATE);
+    world_advance(&world, 1 * NS_PER_S);
+    world_poll(&world, "root", 1, 1, 0, 3, ONE("c"));
+    world_return(&world, "root", "R"); /* without waiting for c */
+    buf_clear(&world.trace);
+    world_wait(&world, world.submitted[0]);
+    world.holds_reads = false;
+    world_read(&world);
+    world_expect(&world, "abort b\nwake ok \"R\"\n");
+    assert_true(world_is_running(&world, "c"));
+    world_deinit(&world);
+}
+
 static void a_huge_tree_does_not_hold_up_a_small_one(void **state)
 {
     (void)state;
@@ -474,6 +497,7 @@ int main(void)
         cmocka_unit_test(a_result_wakes_a_parent_that_left_memory),
         cmocka_unit_test(results_that_arrive_while_the_parent_is_read_count_once),
         cmocka_unit_test(a_clock_set_back_over_a_restart_mixes_no_delivery_up),
+        cmocka_unit_test(a_wait_for_a_result_does_not_widen_a_sweep),
         cmocka_unit_test(a_huge_tree_does_not_hold_up_a_small_one),
         cmocka_unit_test(a_tree_is_at_most_a_thousand_calls_deep),
     };
