@@ -58,12 +58,15 @@ void wait_asked(struct engine *engine, const struct engine_event *event)
         wake(engine, event->ask.token, 0, DR_RESOURCE_EXHAUSTED, "too many clients wait for results");
         return;
     }
+    const struct call *call = resident_get(engine, event->ask.id);
+    bool is_known = call && call->phase != PHASE_LOADING; /* else foreign waiters are found when it is loaded */
+    if (is_known && event->ask.project != 0 && event->ask.project != call->record.project) {
+        wake(engine, event->ask.token, 0, DR_NOT_FOUND, "there is no call with this id");
+        return;
+    }
     add_waiter(engine, event);
-    struct call *call = resident_get(engine, event->ask.id);
     if (!call)
         resident_placeholder(engine, event->ask.id);
-    else if (call->phase != PHASE_LOADING)
-        wait_refuse_foreign(engine, &call->record);
 }
 
 void wait_abandoned(struct engine *engine, uint64_t token)
