@@ -2,7 +2,7 @@
  *
  * Columns: enumerator, number on the wire, wire name, text for people, retried?,
  * effect on the adaptive concurrency of the endpoint (+1 raises, -1 lowers).
- * Source of the columns: compatibility sections 1.2 and 4.1.
+ * Source of the columns: protocol 1.2 and 4.1.
  */
 #ifndef DISPATCHRUN_STATUS_H
 #define DISPATCHRUN_STATUS_H
@@ -44,9 +44,9 @@ DR_API const char *dr_status_name(dr_status status);
 DR_API const char *dr_status_text(dr_status status);
 /* True for the statuses after which the server makes another attempt. Unknown numbers are terminal. */
 DR_API bool dr_status_is_retryable(dr_status status);
-/* Status of an HTTP response code (compatibility 4.3): 200 -> OK, 404 -> NOT_FOUND, 503 -> TEMPORARY_ERROR. */
+/* Status of an HTTP response code (protocol 4.3): 200 -> OK, 404 -> NOT_FOUND, 503 -> TEMPORARY_ERROR. */
 DR_API dr_status dr_status_of_http(int http_status);
-/* Status of an errno value (compatibility 4.5): ECONNREFUSED -> TCP_ERROR, ETIMEDOUT -> TIMEOUT. */
+/* Status of an errno value (protocol 4.5): ECONNREFUSED -> TCP_ERROR, ETIMEDOUT -> TIMEOUT. */
 DR_API dr_status dr_status_of_errno(int error_number);
 
 #ifdef __cplusplus

@@ -28,7 +28,7 @@
 extern "C" {
 #endif
 
-/* The original's constants (compatibility 10.12). */
+/* The original's constants (protocol 10.12). */
 #define DR_TEST_ENDPOINT_URL "http://127.0.0.1:0"
 #define DR_TEST_API_URL "http://127.0.0.1:0"
 #define DR_TEST_API_KEY "916CC3D280BB46DDBDA984B3DD10059A"

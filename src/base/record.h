@@ -55,7 +55,7 @@ struct call_record {
     bool has_children;    /* ever made a child, in whatever generation */
     int64_t wake_ns;      /* live: next attempt, max_wait deadline or expiration, whichever comes first. DONE: 0 */
     int64_t due_ns;       /* SCHEDULED: time of next attempt. SUSPENDED: max_wait deadline or TIME_NEVER */
-    uint32_t attempts;    /* finished attempts, resumes not counted (compat 4.2) */
+    uint32_t attempts;    /* finished attempts, resumes not counted (protocol 4.2) */
     uint32_t failures;    /* consecutive failures, for the backoff */
     uint8_t last_status;  /* dr_status of the last finished attempt */
     struct blob *last_error; /* text of the last failure for people; NULL when none */

@@ -27,7 +27,7 @@ static void retries_exactly_the_eight_temporary_statuses(void **state)
         assert_true(dr_status_is_retryable(retried[i]));
 }
 
-/* compatibility 4.3 */
+/* protocol 4.3 */
 static void maps_http_statuses_by_number_then_by_class(void **state)
 {
     (void)state;
@@ -47,7 +47,7 @@ static void maps_http_statuses_by_number_then_by_class(void **state)
         assert_int_equal(dr_status_of_http(rows[i].http_status), rows[i].status);
 }
 
-/* compatibility 4.5 */
+/* protocol 4.5 */
 static void maps_errno_values(void **state)
 {
     (void)state;

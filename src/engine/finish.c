@@ -11,7 +11,7 @@ static void clear_poll(struct call_record *record)
     blob_set(&record->poll_error, NULL);
 }
 
-/* A terminal failure always reaches the parent as an error (compatibility 4.7); its value stays empty (Q17). */
+/* A terminal failure always reaches the parent as an error (protocol 4.7); its value stays empty (Q17). */
 static void set_error(struct call_record *record, const struct outcome *outcome)
 {
     const struct wire_error *error = &outcome->error;

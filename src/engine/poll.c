@@ -27,7 +27,7 @@ void poll_deliver(struct engine *engine, const struct call_record *child, uint64
     poll_wake_if_satisfied(engine, parent);
 }
 
-/* Why a poll is refused as a whole (compatibility 5.2); NULL when it is not. */
+/* Why a poll is refused as a whole (protocol 5.2); NULL when it is not. */
 static const char *refusal(struct engine *engine, const struct call *call, const struct wire_poll *poll)
 {
     uint64_t n_open = call->n_mail + call->n_outstanding + poll->n_calls;

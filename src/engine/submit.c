@@ -44,7 +44,7 @@ void submit_calls(struct engine *engine, const struct engine_event *event)
         const struct wire_call *wire = &event->submit.calls[i];
         struct call_record record = {.project = event->submit.project};
         creation_record(engine, wire, &record);
-        record.correlation_id = 0; /* of a root: ignored (compatibility 2.1) */
+        record.correlation_id = 0; /* of a root: ignored (protocol 2.1) */
         record.endpoint = creation_text(wire->endpoint, previous ? previous->endpoint : NULL);
         record.function = creation_text(wire->function, previous ? previous->function : NULL);
         record.version = creation_text(wire->version, previous ? previous->version : NULL);

@@ -2,7 +2,7 @@
  * of Run requests, and the SDK's client. Connections are kept alive and reused; at rest the thread is blocked.
  *
  * Not done, on purpose: redirects are not followed (a 3xx is a response), no Accept-Encoding (Go endpoints would
- * compress), no Expect: 100-continue, no chunked requests (Python endpoints refuse them: compatibility Q12). Replies in
+ * compress), no Expect: 100-continue, no chunked requests (Python endpoints refuse them: protocol Q12). Replies in
  * HTTP/1.0 that end with the connection are read. Proxies: the environment (http_proxy, https_proxy, all_proxy,
  * no_proxy, read at create), but never for loopback. Only http and https.
  *

@@ -101,7 +101,7 @@ static dr_code write_head(struct http_plain *plain, struct plain_post *post, con
     char length[24];
     (void)digits_of(url->port, port);
     (void)digits_of(wanted->len, length);
-    /* Host without the default port: exactly what a signature covers (compatibility 7.3). */
+    /* Host without the default port: exactly what a signature covers (protocol 7.3). */
     bool has_port = url->port != 80;
     const char *const texts[] = {
         "POST ", *url->path == '/' ? "" : "/", url->path, " HTTP/1.1\r\nHost: ", url->has_brackets ? "[" : "",

@@ -23,7 +23,7 @@
 #include <stddef.h>
 #include <stdint.h>
 
-#define HTTP_BODY_BYTES_MAX 16000000       /* compatibility 3.4 */
+#define HTTP_BODY_BYTES_MAX 16000000       /* protocol 3.4 */
 #define HTTP_HEADER_BYTES_MAX (64 * 1024)  /* request line and headers together */
 #define HTTP_HEADERS_MAX 256               /* header lines of one message */
 #define HTTP_RESPONSE_HEADERS_MAX 16
@@ -92,7 +92,7 @@ void http_server_destroy(struct http_server *server);
 
 /* What was asked. Any thread, until the answer; everything is borrowed until then. Texts end with NUL. */
 const char *http_exchange_method(const struct http_exchange *exchange); /* "POST" */
-/* Path without query, as sent (not percent-decoded); several leading slashes count as one (compatibility Q15). */
+/* Path without query, as sent (not percent-decoded); several leading slashes count as one (protocol Q15). */
 const char *http_exchange_path(const struct http_exchange *exchange);
 /* What follows the '?'; "" when there is none. */
 const char *http_exchange_query(const struct http_exchange *exchange);

@@ -112,7 +112,7 @@ static void a_submit_sends_the_call_and_returns_its_id(void **state)
     assert_string_equal(id, "abc");
     assert_string_equal(script.path, "/dispatch.sdk.v1.DispatchService/Dispatch");
     assert_string_equal(script.content_type, "application/proto");
-    /* compatibility 1.5 */
+    /* protocol 1.5 */
     static const char expected[] = "\x0a\x47\x08\x07\x12\x0ahttp://h:1\x1a\x01" "f\"4\x0a."
                                    "type.googleapis.com/google.protobuf.Int64Value\x12\x02\x08*";
     assert_int_equal(script.len, sizeof expected - 1);

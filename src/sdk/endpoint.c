@@ -1,4 +1,4 @@
-/* The handler over HTTP. The loop thread takes requests in, the pool runs them. Refusals are those of compatibility 3.2,
+/* The handler over HTTP. The loop thread takes requests in, the pool runs them. Refusals are those of protocol 3.2,
  * always in valid JSON. */
 #include "sdk/endpoint.h"
 
@@ -24,7 +24,7 @@ struct dr_endpoint {
     char url[HOST_SIZE + 32];
 };
 
-/* Before the body is read: what makes no sense to read (compatibility 3.4). True when it has answered. */
+/* Before the body is read: what makes no sense to read (protocol 3.4). True when it has answered. */
 static bool refuse(struct http_exchange *exchange)
 {
     const char *path = http_exchange_path(exchange);

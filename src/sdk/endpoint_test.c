@@ -1,4 +1,4 @@
-/* The endpoint, over raw connections: what it answers byte by byte (compatibility 3.2), many requests at once, stopping. */
+/* The endpoint, over raw connections: what it answers byte by byte (protocol 3.2), many requests at once, stopping. */
 #include "http/testing.h"
 
 #include "base/arena.h"
@@ -128,7 +128,7 @@ static int tear_down(void **state)
     return 0;
 }
 
-/* ---- compatibility 3.2 ---- */
+/* ---- protocol 3.2 ---- */
 
 static void runs_answer_in_protobuf(void **state)
 {

@@ -18,7 +18,7 @@ struct handler_config {
 /* NULL when out of memory. */
 struct handler *handler_create(const struct handler_config *config);
 void handler_destroy(struct handler *handler); /* drops what is parked; accepts NULL */
-/* Appends an encoded RunResponse. Otherwise no function ran (compatibility 3.2): DR_INVALID_ARGUMENT (bytes that are no
+/* Appends an encoded RunResponse. Otherwise no function ran (protocol 3.2): DR_INVALID_ARGUMENT (bytes that are no
  * request, "function is required"), DR_NOT_FOUND ("function 'X' does not exist"), DR_NO_MEMORY. */
 dr_code handler_run(struct handler *handler, struct slice request, struct buf *response, struct dr_error *error);
 /* Drops all parked stacks: what is resumed next goes through its journal. */

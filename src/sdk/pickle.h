@@ -1,4 +1,4 @@
-/* Python pickles (protocol 4) of plain data, so that C and Python functions can call each other (compatibility 6.4).
+/* Python pickles (version 4) of plain data, so that C and Python functions can call each other (protocol 6.4).
  *
  * A pickle is a program. We read it as data: a closed set of opcodes, no imports, no calls; the one class that is known
  * is dispatch.proto.Arguments, and it becomes a list and a map. What else there is answers DR_UNIMPLEMENTED, and the

@@ -1,4 +1,4 @@
-/* The vectors are what CPython 3.11 writes: compatibility 6.3 and 6.4, and pickle.dumps of the value in the comment. */
+/* The vectors are what CPython 3.11 writes: protocol 6.3 and 6.4, and pickle.dumps of the value in the comment. */
 #include "base/testing.h"
 
 #include "sdk/pickle.h"

@@ -14,7 +14,7 @@ struct registry_entry {
 
 /* Looks the name up in `registry`, or in all that are open when it is NULL. */
 bool registry_find(const dr_registry *registry, struct slice name, struct registry_entry *ret_entry);
-/* Checks scheme and host of an endpoint's URL; the messages are those of compatibility 10.3. */
+/* Checks scheme and host of an endpoint's URL; the messages are those of protocol 10.3. */
 dr_code registry_check_endpoint(const char *url, struct dr_error *error);
 
 #endif

@@ -117,7 +117,7 @@ static void give_up(struct caller *caller, const struct dr_task *task)
     const void *value = dr_result_error_value(task->result, &value_len);
     call->status = dr_result_status(task->result);
     if (call->status == DR_STATUS_UNSPECIFIED || call->status == DR_STATUS_OK)
-        call->status = DR_STATUS_PERMANENT_ERROR; /* the wire does not carry a child's status (compatibility 4.7) */
+        call->status = DR_STATUS_PERMANENT_ERROR; /* the wire does not carry a child's status (protocol 4.7) */
     call->error_type = dr_result_error_type(task->result);
     call->error_message = dr_result_error_message(task->result);
     call->error_value = slice_of(value, value_len);

@@ -1,4 +1,4 @@
-/* Values as text for people, in the manner of the original command line (compatibility 12.8). */
+/* Values as text for people, in the manner of the original command line (protocol 12.8). */
 #include "sdk/value.h"
 
 #include "wire/wire.h"

@@ -1,4 +1,4 @@
-/* The vectors are those of compatibility 6.3. */
+/* The vectors are those of protocol 6.3. */
 #include "base/testing.h"
 
 #include "sdk/value.h"

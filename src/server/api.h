@@ -1,4 +1,4 @@
-/* The server's API over HTTP: Connect unary, binary or JSON, on one port (compatibility section 2).
+/* The server's API over HTTP: Connect unary, binary or JSON, on one port (docs/protocol.md 2).
  *
  *     POST /dispatch.sdk.v1.DispatchService/Dispatch     submit calls; answered when they are durable (I4)
  *     POST /dispatch.sdk.v1.DispatchService/Wait         long poll for a result

@@ -1,4 +1,4 @@
-/* Routes and the rules that Connect unary has for headers (compatibility 2.3, 2.5). */
+/* Routes and the rules that Connect unary has for headers (protocol 2.3, 2.5). */
 #include "server/api_private.h"
 
 #include "base/clock.h"

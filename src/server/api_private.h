@@ -63,7 +63,7 @@ struct wire_result;
 void api_result_of_record(const struct call_record *record, char id_text[ID_TEXT_SIZE],
                           struct wire_result *ret_result);
 
-/* api_headers.c: checks what Connect asks of the headers (compatibility 2.3) and fills *ret_request; answers
+/* api_headers.c: checks what Connect asks of the headers (protocol 2.3) and fills *ret_request; answers
  * itself and returns false when something is wrong. */
 bool api_check_headers(struct api *api, struct http_exchange *exchange, struct api_request *ret_request,
                        api_handler_fn **ret_handler);

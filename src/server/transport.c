@@ -72,7 +72,7 @@ void transport_result_fail(struct transport_result *result, dr_status status, st
 
 const char *transport_error_type(dr_status status)
 {
-    /* The names of dispatch.error's classes, so that a Python parent sees a familiar one (compatibility 10.5). */
+    /* The names of dispatch.error's classes, so that a Python parent sees a familiar one (protocol 10.5). */
     static const char *const names[] = {
         [DR_STATUS_UNSPECIFIED] = "DispatchError",
         [DR_STATUS_OK] = "DispatchError",

@@ -32,7 +32,7 @@ static bool is_run_response_type(const char *content_type)
     return len == strlen(RUN_CONTENT_TYPE) && strncasecmp(content_type, RUN_CONTENT_TYPE, len) == 0;
 }
 
-/* An answer that is no RunResponse (compatibility 3.5): status by the table of both SDKs, text from the body. */
+/* An answer that is no RunResponse (protocol 3.5): status by the table of both SDKs, text from the body. */
 static void refuse_response(struct transport_result *result, struct slice endpoint, const struct http_result *http)
 {
     dr_status status = dr_status_of_http(http->status);

@@ -1,5 +1,5 @@
-/* Runs over HTTP: POST {endpoint}/dispatch.sdk.v1.FunctionService/Run (compatibility 3.1), and what an answer or a
- * failure means as a status (compatibility 3.5):
+/* Runs over HTTP: POST {endpoint}/dispatch.sdk.v1.FunctionService/Run (protocol 3.1), and what an answer or a
+ * failure means as a status (protocol 3.5):
  *
  *   200, application/proto      a RunResponse
  *   another 2xx, another type   INVALID_RESPONSE, terminal; a body over 16,000,000 bytes likewise

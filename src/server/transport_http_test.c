@@ -1,4 +1,4 @@
-/* Endpoints that answer wrongly, late, endlessly or not at all: each becomes the status that compatibility 3.5 gives
+/* Endpoints that answer wrongly, late, endlessly or not at all: each becomes the status that protocol 3.5 gives
  * it, and none hurts the server. A raw socket plays the endpoint, so that every byte of an answer is as the test
  * says. */
 #include "base/testing.h"

@@ -4,7 +4,7 @@
 
 #include "wire/wire.h"
 
-/* Every refusal of a message begins so; the original clients show it (compatibility 2.3). */
+/* Every refusal of a message begins so; the original clients show it (protocol 2.3). */
 #define WIRE_UNMARSHAL "unmarshal message: "
 /* What a private arena of this module may take: many times what a legal message needs. */
 #define WIRE_SCRATCH_BYTES_MAX (256u << 20)

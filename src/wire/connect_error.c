@@ -55,7 +55,7 @@ dr_code wire_connect_error_encode(dr_code code, const char *message, struct buf 
     return result;
 }
 
-/* Codes that clients give to an answer whose body tells nothing (compatibility 2.4, second half). */
+/* Codes that clients give to an answer whose body tells nothing (protocol 2.4, second half). */
 static dr_code code_of_http(int http_status)
 {
     switch (http_status) {

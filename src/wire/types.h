@@ -1,4 +1,4 @@
-/* The protocol's messages as plain structs (dispatch.sdk.v1; field meanings: compatibility section 1).
+/* The protocol's messages as plain structs (dispatch.sdk.v1; field meanings: docs/protocol.md 1).
  *
  * All slices and arrays are borrowed: after decoding they point into the input bytes or the arena given to
  * the decoder; before encoding, wherever the caller likes. Nothing here owns memory.

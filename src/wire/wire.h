@@ -139,7 +139,7 @@ struct slice wire_utf8_prefix(struct slice bytes, size_t max);
  * `message` may be NULL. */
 dr_code wire_connect_error_encode(dr_code code, const char *message, struct buf *buf);
 /* Reads an error body. A body that is not the JSON of a Connect error (Python's can be broken JSON, Q14;
- * proxies send HTML) gives the code of the HTTP status (compatibility 2.4) and as message the text of the
+ * proxies send HTML) gives the code of the HTTP status (protocol 2.4) and as message the text of the
  * body, or the quoted message when one can be made out. Never fails; ret_error->code is never DR_OK. */
 void wire_connect_error_decode(struct slice body, int http_status, struct dr_error *ret_error);
 

@@ -2,7 +2,7 @@
 
     quirks.py --server build/bin/dispatch --work FOLDER [PATTERN...]
 
-qNN_ names the quirk NN and cNN_ the line NN of the checklist of the compatibility reference (13.1, 13.2). Needs nothing but
+qNN_ names the quirk NN and cNN_ the line NN of the checklist in docs/protocol.md (13.1, 13.2). Needs nothing but
 Python: endpoint.py plays the program, wire.py knows the messages."""
 
 import argparse
