@@ -24,7 +24,8 @@
 #define ENGINE_SWEEP_LIMIT 256u
 #define ENGINE_MAIL_SCAN_LIMIT 1024u
 #define ENGINE_BACKLOG_PAUSE_NS (1 * NS_PER_S)
-#define ENGINE_BACKLOG_PAUSE_FACTOR 8 /* a pause is so many times as long as the pass before it */
+#define ENGINE_BACKLOG_PAUSE_FACTOR 8 /* a pause is so many times as long as the pass before it ... */
+#define ENGINE_BACKLOG_PAUSE_MAX_NS (600 * NS_PER_S) /* ... and never longer than this */
 #define ENGINE_PURGE_LIMIT 1000u
 #define ENGINE_PURGE_PAUSE_NS (1 * NS_PER_S)
 /* Results outstanding and undelivered of one call (docs/design/engine.md, Polls). */

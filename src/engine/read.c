@@ -220,6 +220,14 @@ static void edge_scanned(struct engine *engine, const struct engine_event *event
     (void)adopt_all(engine, event);
 }
 
+static int64_t backlog_pause_ns(int64_t pass_ns)
+{
+    if (pass_ns > ENGINE_BACKLOG_PAUSE_MAX_NS / ENGINE_BACKLOG_PAUSE_FACTOR)
+        return ENGINE_BACKLOG_PAUSE_MAX_NS; /* also when the clock jumped during the pass */
+    int64_t pause_ns = pass_ns * ENGINE_BACKLOG_PAUSE_FACTOR;
+    return pause_ns > ENGINE_BACKLOG_PAUSE_NS ? pause_ns : ENGINE_BACKLOG_PAUSE_NS;
+}
+
 static void backlog_scanned(struct engine *engine, const struct engine_event *event)
 {
     engine->backlog_at = reached(event, engine->edge.wake_ns);
@@ -232,9 +240,7 @@ static void backlog_scanned(struct engine *engine, const struct engine_event *ev
     if (!event->scanned.is_complete)
         return;
     if (engine->is_backlog_pass) {
-        int64_t pause_ns = (engine->now_ns - engine->backlog_pass_ns) * ENGINE_BACKLOG_PAUSE_FACTOR;
-        engine->next_backlog_ns =
-            time_add(engine->now_ns, pause_ns > ENGINE_BACKLOG_PAUSE_NS ? pause_ns : ENGINE_BACKLOG_PAUSE_NS);
+        engine->next_backlog_ns = time_add(engine->now_ns, backlog_pause_ns(engine->now_ns - engine->backlog_pass_ns));
         engine->is_backlog_pass = false;
     }
     engine->has_backlog = position_compare(engine->backlog_low, POSITION_LAST) < 0;
