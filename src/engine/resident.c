@@ -122,6 +122,13 @@ static void evict(struct engine *engine, struct call *call)
     resident_remove(engine, call);
 }
 
+static void free_call(struct call *call)
+{
+    mail_drop(call, call->n_mail);
+    record_deinit(&call->record);
+    mem_free(call);
+}
+
 void resident_remove(struct engine *engine, struct call *call)
 {
     CHECK(call->attempt == NULL);
@@ -129,10 +136,8 @@ void resident_remove(struct engine *engine, struct call *call)
     if (engine->scan != SCAN_NONE)
         CHECK(map_put(&engine->gone, call->record.id, engine) == DR_OK); /* E4 */
     CHECK(map_remove(&engine->resident, call->record.id) == call);
-    mail_drop(call, call->n_mail);
     CHECK(list_is_empty(&call->asks));
-    record_deinit(&call->record);
-    mem_free(call);
+    free_call(call);
 }
 
 /* E2: a due call that its record alone describes need not be in memory. */
@@ -226,16 +231,15 @@ void resident_deinit(struct engine *engine)
             attempt->call->attempt = NULL;
         mem_free(attempt);
     }
-    for (;;) {
-        cursor = 0;
-        entry = map_next(&engine->resident, &cursor);
-        if (!entry)
-            break;
+    /* the map is not changed meanwhile: taking entries out of it one by one would search it from its start each time */
+    cursor = 0;
+    while ((entry = map_next(&engine->resident, &cursor))) {
         struct call *call = entry->value;
         struct list *node;
         while ((node = list_pop_front(&call->asks)))
             mem_free(container_of(node, struct ask, node));
-        resident_remove(engine, call);
+        leave_phase(engine, call);
+        free_call(call);
     }
     map_deinit(&engine->attempts);
     map_deinit(&engine->resident);
