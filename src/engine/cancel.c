@@ -29,7 +29,7 @@ void cancel_expire(struct engine *engine, struct call *call)
     enum { REASON_BYTES_MAX = 200 };
     const struct call_record *record = &call->record;
     double seconds = (double)(record->expires_ns - record->created_ns) / (double)NS_PER_S;
-    struct slice reason = wire_utf8_prefix(blob_slice(record->last_error), REASON_BYTES_MAX); /* it goes to the parent */
+    struct slice reason = wire_utf8_prefix(blob_slice(record->last_error), REASON_BYTES_MAX);
     char message[320];
     if (reason.len)
         snprintf(message, sizeof message, "the call expired %.6g s after its creation; last failure: %.*s", seconds,
