@@ -397,6 +397,31 @@ static void a_clock_set_back_over_a_restart_mixes_no_delivery_up(void **state)
     world_deinit(&world);
 }
 
+static void a_sweep_reaches_every_depth_after_crashes(void **state)
+{
+    (void)state;
+    struct world world;
+    begin(&world);
+    world_poll(&world, "root", 1, 1, NO_WAIT, 1, ONE("a"));
+    world_poll(&world, "a", 1, 1, NO_WAIT, 1, ONE("b"));
+    world_poll(&world, "b", 1, 1, NO_WAIT, 1, ONE("c"));
+    world_poll(&world, "c", 1, 1, NO_WAIT, 1, ONE("d"));
+    struct id ids[] = {world_id(&world, "a"), world_id(&world, "b"), world_id(&world, "c"), world_id(&world, "d")};
+    world.holds_reads = true;
+    world_cancel(&world, world.submitted[0]);
+    for (int i = 0; i < 3; i++)
+        world_crash(&world);
+    world_advance(&world, 10 * NS_PER_S);
+    for (size_t i = 0; i < sizeof ids / sizeof ids[0]; i++) {
+        struct call_record record = world_stored(&world, ids[i]);
+        assert_int_equal(record.state, CALL_DONE);
+        assert_false(record.sweep);
+        assert_string_equal(blob_text(record.error.type), "CanceledError");
+        record_deinit(&record);
+    }
+    world_deinit(&world);
+}
+
 /* The sweep after the restart concerns a and b only, whoever asks for the result meanwhile. */
 static void a_wait_for_a_result_does_not_widen_a_sweep(void **state)
 {
@@ -515,6 +540,7 @@ int main(void)
         cmocka_unit_test(a_result_wakes_a_parent_that_left_memory),
         cmocka_unit_test(results_that_arrive_while_the_parent_is_read_count_once),
         cmocka_unit_test(a_clock_set_back_over_a_restart_mixes_no_delivery_up),
+        cmocka_unit_test(a_sweep_reaches_every_depth_after_crashes),
         cmocka_unit_test(a_wait_for_a_result_does_not_widen_a_sweep),
         cmocka_unit_test(a_huge_tree_does_not_hold_up_a_small_one),
         cmocka_unit_test(a_clock_that_jumps_makes_no_long_pause_of_the_backlog),
