@@ -6,7 +6,8 @@
 
 Checked: the layers of the design (who may include whom), banned calls, contract comments at the head of headers,
 unfinished work, paths of one machine, that every public header stands alone as C11 and C++17, that the shared library
-exports dr_ names only, and that ARCHITECTURE.md names functions that exist. Long files and functions are warnings: they ask for a look, not for a rule.
+exports dr_ names only, that ARCHITECTURE.md names functions that exist, and that what is cited of docs/protocol.md
+("protocol 4.3", "Q5") is there. Long files and functions are warnings: they ask for a look, not for a rule.
 """
 
 import os
@@ -49,6 +50,11 @@ SLEEP_RE = re.compile(r"(?<![\w.>])(sleep|usleep|nanosleep)\s*\(")
 UNFINISHED_RE = re.compile(r"\b(TO" r"DO|FIX" r"ME|X" r"XX)\b")
 HOME_RE = re.compile(r"(?<![\w.$}])/(home|Users|root|work)/[A-Za-z]")
 INCLUDE_RE = re.compile(r'^\s*#\s*include\s+(["<][^">]+[">])')
+
+# "protocol 4.3", "protocol 1.2 and 4.1", "docs/protocol.md 7"; a bare "protocol 4" may be somebody else's.
+CITED_RE = re.compile(r"\bprotocol (\d+\.\d+(?:(?:,| and) \d+\.\d+)*)|\bprotocol\.md (\d+(?:\.\d+)?)")
+QUIRK_RE = re.compile(r"\bQ\d+\b")
+PROTOCOL = "docs/protocol.md"
 
 FILE_LINES_WARN, FUNCTION_LINES_WARN, COLUMNS_MAX = 400, 60, 120
 
@@ -166,6 +172,23 @@ def check_citations(path, text):
                 error(path, number, f"src/{name} has no function {function}")
 
 
+def protocol_sections():
+    """The numbers of sections and the names of quirks that docs/protocol.md has."""
+    text = read(PROTOCOL)
+    sections = re.findall(r"^(?:#+ |\*\*)(\d+(?:\.\d+)?)\b", text, re.M)
+    return set(sections + re.findall(r"^\| (Q\d+) \|", text, re.M))
+
+
+def check_protocol_citations(path, text, known):
+    for number, line in enumerate(text.splitlines(), 1):
+        cited = QUIRK_RE.findall(line)
+        for several, one in CITED_RE.findall(line):
+            cited += re.findall(r"\d+(?:\.\d+)?", several or one)
+        for name in cited:
+            if name not in known:
+                error(path, number, f"{PROTOCOL} has no {name}")
+
+
 def check_sizes(path, text):
     lines = text.splitlines()
     if len(lines) > FILE_LINES_WARN and not is_test(path):
@@ -225,12 +248,14 @@ def check_public_names(path, text):
 
 def check_project(build):
     files = project_files()
+    known = protocol_sections()
     for path in files:
         if path == "LICENSE" or not re.search(
                 r"(\.(c|h|py|pyi|sh|md|cmake|txt|proto|toml)|Makefile|/run)$", path):
             continue
         text = read(path)
         check_text(path, text)
+        check_protocol_citations(path, text, known)
         if path == "ARCHITECTURE.md":
             check_citations(path, text)
         if path.endswith((".c", ".h")):
