@@ -16,6 +16,7 @@ static int set_up(void **state)
     struct fixture *fixture = mem_must_zalloc(sizeof *fixture);
     arena_init(&fixture->arena, 0);
     buf_init(&fixture->buf, WIRE_MESSAGE_BYTES_MAX);
+    fixture->journal.pending.poll_error = "";
     *state = fixture;
     return 0;
 }
@@ -37,7 +38,8 @@ static void add(struct fixture *fixture, int n)
         struct journal_resume *resume = journal_add(&fixture->journal, &fixture->arena);
         assert_non_null(resume);
         *resume = (struct journal_resume){.now_ns = i, .n_calls = 2, .functions = functions, .n_functions = 2,
-                                          .results = results, .n_results = 3, .poll_error = i == 1 ? "refused" : ""};
+                                          .n_unsent = 1, .results = results, .n_results = 3,
+                                          .poll_error = i == 1 ? "refused" : ""};
     }
 }
 
@@ -48,7 +50,10 @@ static void what_is_encoded_is_decoded(void **state)
     fixture->journal.fingerprint = UINT64_MAX;
     fixture->journal.input = slice_text("input");
     add(fixture, 9);
+    fixture->journal.pending = (struct journal_resume){
+        .n_calls = 7, .functions = (const char *[]){"c"}, .n_functions = 1, .n_unsent = 3, .poll_error = ""};
     assert_int_equal(journal_encode(&fixture->journal, &fixture->buf, NULL), DR_OK);
+    assert_true(fixture->buf.len <= journal_bytes_max(&fixture->journal));
     assert_int_equal(journal_decode(buf_slice(&fixture->buf), &fixture->arena, &read, NULL), DR_OK);
     assert_true(read.fingerprint == UINT64_MAX);
     assert_true(slice_equal(read.input, slice_text("input")));
@@ -58,10 +63,15 @@ static void what_is_encoded_is_decoded(void **state)
         assert_int_equal(read.resumes[i].n_calls, 2);
         assert_int_equal(read.resumes[i].n_functions, 2);
         assert_string_equal(read.resumes[i].functions[1], "b");
+        assert_int_equal(read.resumes[i].n_unsent, 1);
         assert_int_equal(read.resumes[i].n_results, 3);
         assert_true(slice_equal(read.resumes[i].results[2], slice_of("\0\1", 2)));
         assert_string_equal(read.resumes[i].poll_error, i == 1 ? "refused" : "");
     }
+    assert_int_equal(read.pending.n_calls, 7);
+    assert_int_equal(read.pending.n_functions, 1);
+    assert_string_equal(read.pending.functions[0], "c");
+    assert_int_equal(read.pending.n_unsent, 3);
 }
 
 static void no_input_and_an_empty_one_are_two_things(void **state)
@@ -83,7 +93,7 @@ static void a_journal_that_could_not_be_read_back_is_not_written(void **state)
     struct fixture *fixture = *state;
     struct journal read;
     struct dr_error error = {0};
-    add(fixture, (int)(WIRE_FIELDS_MAX / 9) - 1);
+    add(fixture, (int)(WIRE_FIELDS_MAX / 10) - 1);
     assert_int_equal(journal_encode(&fixture->journal, &fixture->buf, &error), DR_OK);
     assert_int_equal(journal_decode(buf_slice(&fixture->buf), &fixture->arena, &read, &error), DR_OK);
     add(fixture, 2);
@@ -101,6 +111,9 @@ static void other_states_do_not_fit(void **state)
     assert_int_equal(journal_decode(buf_slice(&fixture->buf), &fixture->arena, &read, NULL), DR_FAILED_PRECONDITION);
     buf_clear(&fixture->buf);
     assert_int_equal(wire_any_encode(slice_text(JOURNAL_TYPE_URL), slice_of("", 0), &fixture->buf), DR_OK);
+    assert_int_equal(journal_decode(buf_slice(&fixture->buf), &fixture->arena, &read, NULL), DR_FAILED_PRECONDITION);
+    buf_clear(&fixture->buf); /* the right version, but no suspension */
+    assert_int_equal(wire_any_encode(slice_text(JOURNAL_TYPE_URL), slice_text("\x08\x02"), &fixture->buf), DR_OK);
     assert_int_equal(journal_decode(buf_slice(&fixture->buf), &fixture->arena, &read, NULL), DR_FAILED_PRECONDITION);
 }
 

@@ -158,6 +158,29 @@ DR_FUNCTION(ending_early)
     return dr_return(call, 1);
 }
 
+DR_FUNCTION(late)
+{
+    dr_sleep(6 * HOUR_NS);
+    return dr_return(call, dr_input(call));
+}
+
+/* The calls that the last poll made are not in any result yet. */
+DR_FUNCTION(changing_where_it_waits)
+{
+    atomic_fetch_add(&n_attempts, 1);
+    return dr_return(call, atomic_load(&is_changed) ? dr_await(&counted, 7) : dr_await(&late, 1));
+}
+
+DR_FUNCTION(beginning_more_where_it_waits)
+{
+    atomic_fetch_add(&n_attempts, 1);
+    if (!atomic_load(&is_changed))
+        return dr_return(call, dr_await(&late, 1));
+    dr_task *tasks[2] = {dr_begin(&late, 3), dr_begin(&late, 4)};
+    dr_gather(tasks, 2);
+    return dr_return(call, dr_int(dr_task_value(tasks[0])) + dr_int(dr_task_value(tasks[1])));
+}
+
 static void change_and_resume(const dr_function *function)
 {
     start_afresh();
@@ -175,6 +198,8 @@ static void changed_code_body(void)
 {
     change_and_resume(&changing);
     change_and_resume(&ending_early);
+    change_and_resume(&changing_where_it_waits);
+    change_and_resume(&beginning_more_where_it_waits);
 }
 
 static void a_function_that_no_longer_fits_its_journal_starts_afresh(void **state)

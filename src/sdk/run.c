@@ -45,25 +45,26 @@ static void incompatible(struct dr_call *call, const char *what)
 /* The journal must tell of the same calls as this run has begun. */
 static void check_calls(struct dr_call *call, const struct journal_resume *resume)
 {
-    if (resume->n_calls != call->caller.n_tasks || resume->n_functions != call->caller.n_tasks - call->n_named)
+    size_t n_new = call->caller.n_tasks - call->n_sent;
+    size_t n_carried = resume->n_unsent <= n_new ? n_new - resume->n_unsent : 0;
+    bool is_same = resume->n_calls == call->caller.n_tasks &&
+                   resume->n_functions == call->caller.n_tasks - call->n_named &&
+                   n_carried <= DR_CALLS_MAX && (n_carried > 0 || n_new == 0) && resume->n_unsent <= n_new;
+    for (size_t i = 0; i < resume->n_functions && is_same; i++)
+        is_same = strcmp(resume->functions[i], call->caller.tasks[call->n_named + i]->function) == 0;
+    if (!is_same)
         incompatible(call, "the function began other calls than its journal tells");
-    for (size_t i = 0; i < resume->n_functions; i++)
-        if (strcmp(resume->functions[i], call->caller.tasks[call->n_named + i]->function) != 0)
-            incompatible(call, "the function began other calls than its journal tells");
-    call->n_named = call->caller.n_tasks;
 }
 
-struct run_terms run_terms(const struct dr_call *call)
+struct run_terms run_terms(const struct dr_call *call, size_t n_unsent)
 {
-    size_t n_unsent = call->caller.n_tasks - call->n_sent;
     size_t n_outstanding = call->caller.n_tasks - call->caller.n_done;
     size_t n_wanted = call->n_wanted < n_outstanding ? call->n_wanted : n_outstanding;
-    if (n_unsent > DR_CALLS_MAX)
+    if (n_unsent > 0)
         n_wanted = 1; /* come back soon: there are more calls to make */
     if (n_wanted > DR_CALLS_MAX)
         n_wanted = DR_CALLS_MAX;
-    return (struct run_terms){.n_calls = n_unsent < DR_CALLS_MAX ? n_unsent : DR_CALLS_MAX,
-                              .min_results = n_wanted > 0 ? n_wanted : 1,
+    return (struct run_terms){.min_results = n_wanted > 0 ? n_wanted : 1,
                               .max_results =
                                   n_outstanding > 0 && n_outstanding < DR_CALLS_MAX ? n_outstanding : DR_CALLS_MAX};
 }
@@ -72,9 +73,10 @@ struct run_terms run_terms(const struct dr_call *call)
 static bool reveal(struct dr_call *call)
 {
     const struct journal_resume *resume = &call->journal.resumes[call->n_revealed];
-    struct run_terms terms = run_terms(call);
     check_calls(call, resume);
-    call->n_sent += terms.n_calls;
+    struct run_terms terms = run_terms(call, resume->n_unsent);
+    call->n_named = call->caller.n_tasks;
+    call->n_sent = call->caller.n_tasks - resume->n_unsent;
     dr_result **results = call->results[call->n_revealed];
     for (size_t i = 0; i < resume->n_results; i++) {
         dr_result *result = results[i];
@@ -91,13 +93,22 @@ static bool reveal(struct dr_call *call)
     return resume->n_results < terms.min_results;
 }
 
+/* Before results come: a run that has begun other calls than its poll made would take theirs for its own. */
+static void suspend(struct dr_call *call)
+{
+    if (call->is_restored)
+        check_calls(call, &call->journal.pending);
+    call->is_restored = false;
+    coroutine_suspend(call->coroutine);
+}
+
 static bool wait_more(struct caller *caller, size_t n_wanted, int64_t max_wait_ns)
 {
     struct dr_call *call = of_caller(caller);
     call->n_wanted = n_wanted;
     call->max_wait_ns = max_wait_ns;
     if (call->n_revealed == call->journal.n_resumes)
-        coroutine_suspend(call->coroutine);
+        suspend(call);
     bool is_time_over = reveal(call);
     return max_wait_ns >= 0 && is_time_over;
 }
@@ -282,6 +293,7 @@ dr_code run_restore(const dr_function *function, const struct wire_run_request *
         code = error_set(error, DR_FAILED_PRECONDITION, "the journal is of another version of %s", function->name);
     if (!code) {
         call->journal = journal;
+        call->is_restored = true;
         code = decode_new(call, 0, error);
     }
     if (!code)
@@ -311,18 +323,17 @@ static bool copy_results(struct dr_call *call, const struct wire_poll_result *po
     return is_fine;
 }
 
-/* The functions begun since the suspension before. */
-static bool copy_names(struct dr_call *call, struct journal_resume *resume)
+dr_code run_note_suspension(struct dr_call *call, struct dr_error *error)
 {
     size_t n = call->caller.n_tasks - call->n_named;
-    resume->n_calls = (uint32_t)call->caller.n_tasks;
-    resume->functions = arena_alloc(&call->caller.arena, (n + 1) * sizeof *resume->functions);
-    if (!resume->functions)
-        return false;
+    const char **functions = arena_alloc(&call->caller.arena, (n + 1) * sizeof *functions);
+    if (!functions)
+        return error_set(error, DR_NO_MEMORY, "suspend: out of memory");
     for (size_t i = 0; i < n; i++)
-        resume->functions[i] = call->caller.tasks[call->n_named + i]->function;
-    resume->n_functions = n;
-    return true;
+        functions[i] = call->caller.tasks[call->n_named + i]->function;
+    call->journal.pending = (struct journal_resume){
+        .n_calls = (uint32_t)call->caller.n_tasks, .functions = functions, .n_functions = n, .poll_error = ""};
+    return DR_OK;
 }
 
 dr_code run_add_resume(struct dr_call *call, const struct wire_poll_result *poll, int64_t resume_now_ns,
@@ -331,12 +342,17 @@ dr_code run_add_resume(struct dr_call *call, const struct wire_poll_result *poll
     struct journal_resume *resume = journal_add(&call->journal, &call->caller.arena);
     if (!resume)
         return error_set(error, DR_NO_MEMORY, "resume: out of memory");
+    *resume = call->journal.pending;
     resume->now_ns = resume_now_ns;
+    resume->poll_error = "";
     if (poll->has_error) {
         struct slice message = poll->error.message.len ? poll->error.message : slice_text("the poll was refused");
         resume->poll_error = arena_copy(&call->caller.arena, message);
     }
-    if (!resume->poll_error || !copy_names(call, resume) || !copy_results(call, poll, resume))
+    bool is_complete = resume->poll_error && copy_results(call, poll, resume);
+    if (!resume->poll_error)
+        resume->poll_error = "";
+    if (!is_complete)
         return error_set(error, DR_NO_MEMORY, "resume: out of memory");
     return decode_new(call, call->journal.n_resumes - 1, error);
 }

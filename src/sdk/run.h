@@ -15,7 +15,6 @@ enum run_end { RUN_GOES_ON = 0, RUN_RETURNED, RUN_FAILED, RUN_BECAME, RUN_INCOMP
 
 /* What a suspension asks for. */
 struct run_terms {
-    size_t n_calls;          /* tasks to be sent, from n_sent on */
     size_t min_results, max_results;
 };
 
@@ -34,7 +33,8 @@ struct dr_call {
     struct journal journal;
     size_t n_revealed;       /* resumes whose results the function has */
     size_t n_named;          /* tasks whose names are in the journal */
-    size_t n_sent;           /* tasks that a poll has carried: the first ones, DR_CALLS_MAX more with each poll */
+    size_t n_sent;           /* tasks that polls before this suspension have carried: the first ones */
+    bool is_restored;        /* and has not yet come to where its journal ends */
     dr_result ***results;    /* decoded, by resume; an entry is NULL once it was handed to its task */
 
     /* the suspension */
@@ -65,8 +65,10 @@ dr_code run_restore(const dr_function *function, const struct wire_run_request *
                     struct dr_error *error);
 /* Adds what the request's poll result brings, to a run that is suspended. */
 dr_code run_add_resume(struct dr_call *call, const struct wire_poll_result *poll, int64_t now_ns, struct dr_error *error);
-/* Of the suspension that the run is in, or was in when it had begun the tasks that it has. */
-struct run_terms run_terms(const struct dr_call *call);
+/* Of the suspension that the run is in, or was in when it had begun the tasks that it has; its poll leaves n_unsent. */
+struct run_terms run_terms(const struct dr_call *call, size_t n_unsent);
+/* Notes the suspension in the journal, but for what its poll leaves unsent. DR_NO_MEMORY. */
+dr_code run_note_suspension(struct dr_call *call, struct dr_error *error);
 /* Runs until the end (call->end says which) or the next suspension (RUN_GOES_ON). */
 void run_continue(struct dr_call *call);
 /* The RunResponse of the end, or the poll of the suspension, whose state is kept in call->state. */

@@ -142,6 +142,69 @@ static void gather_takes_more_calls_than_one_poll_can_make(void **state)
     passes_over(DR_TEST_LOCAL, gather_12000_body);
 }
 
+enum { BIG_CALLS = 100, BIG_BYTES = 250000 };
+
+DR_FUNCTION(length)
+{
+    atomic_fetch_add(&n_runs, 1);
+    return dr_return(call, (int64_t)dr_value_len(dr_input(call)));
+}
+
+/* 25 megabytes of inputs. */
+DR_FUNCTION(gather_big)
+{
+    dr_task *tasks[BIG_CALLS];
+    char *bytes = dr_alloc(call, BIG_BYTES);
+    int64_t sum = 0;
+    memset(bytes, 'x', BIG_BYTES);
+    const dr_value *input = dr_keep(call, dr_value_bytes(bytes, BIG_BYTES));
+    for (int i = 0; i < BIG_CALLS; i++)
+        tasks[i] = dr_begin(&length, input);
+    dr_gather(tasks, BIG_CALLS);
+    for (int i = 0; i < BIG_CALLS; i++)
+        sum += dr_int(dr_task_value(tasks[i]));
+    return dr_return(call, sum);
+}
+
+static void gather_big_body(void)
+{
+    start_afresh();
+    dr_task *task = dr_begin(&gather_big, NULL);
+    for (int i = 0; i < 10; i++) {
+        dr_test_forget_stacks();
+        (void)dr_await(&echo, i);
+    }
+    dr_gather(&task, 1);
+    dr_check_equal(dr_task_value(task), BIG_CALLS * BIG_BYTES);
+    dr_check(atomic_load(&n_runs) == BIG_CALLS);
+}
+
+static void gather_takes_more_bytes_than_one_poll_can_carry(void **state)
+{
+    (void)state;
+    passes(gather_big_body);
+}
+
+DR_FUNCTION(calls_with_too_much)
+{
+    char *bytes = dr_alloc(call, 17000000);
+    memset(bytes, 'x', 17000000);
+    return dr_return(call, dr_await(&length, dr_value_bytes(bytes, 17000000)));
+}
+
+static void too_much_body(void)
+{
+    const dr_result *result = dr_try(&calls_with_too_much, NULL);
+    dr_check_equal(dr_result_error_type(result), "InvalidResponseError");
+    dr_check(strstr(dr_result_error_message(result), "16000000") != NULL);
+}
+
+static void an_input_larger_than_a_message_is_a_failure_that_names_the_limit(void **state)
+{
+    (void)state;
+    passes_over(DR_TEST_LOCAL, too_much_body);
+}
+
 DR_FUNCTION(sleep_with_many)
 {
     (void)dr_begin(&echo, 1);
@@ -291,6 +354,7 @@ static void big_body(void)
     const dr_result *result = dr_try(&big, 17000000);
     dr_check(!dr_result_is_ok(result));
     dr_check_equal(dr_result_error_type(result), "InvalidResponseError");
+    dr_check(strstr(dr_result_error_message(result), "16000000") != NULL);
 }
 
 static void values_are_as_big_as_a_message_can_be(void **state)
@@ -479,6 +543,8 @@ int main(void)
         cmocka_unit_test(functions_of_python_get_arguments),
         cmocka_unit_test(gather_waits_for_all),
         cmocka_unit_test(gather_takes_more_calls_than_one_poll_can_make),
+        cmocka_unit_test(gather_takes_more_bytes_than_one_poll_can_carry),
+        cmocka_unit_test(an_input_larger_than_a_message_is_a_failure_that_names_the_limit),
         cmocka_unit_test(sleep_is_as_long_as_asked_with_more_calls_than_one_poll_can_make),
         cmocka_unit_test(gather_ends_the_caller_with_the_failure),
         cmocka_unit_test(try_hands_the_failure_out),
