@@ -71,7 +71,7 @@ static void apply_progress(struct call_record *target, const struct call_record 
 {
     target->state = source->state;
     target->mail = source->mail;
-    target->sweep = source->sweep;
+    target->sweep_below = source->sweep_below;
     target->has_children = source->has_children;
     target->wake_ns = source->wake_ns;
     target->due_ns = source->due_ns;

@@ -51,7 +51,7 @@ struct call_record {
     /* progress (T3 to T9) */
     uint8_t state;        /* enum call_state */
     uint8_t mail;         /* enum call_mail */
-    bool sweep;           /* descendants of older generations (all of them when done) are still to be cancelled */
+    uint32_t sweep_below; /* children made in generations < this are still to be cancelled: 0 none, UINT32_MAX all */
     bool has_children;    /* ever made a child, in whatever generation */
     int64_t wake_ns;      /* live: next attempt, max_wait deadline or expiration, whichever comes first. DONE: 0 */
     int64_t due_ns;       /* SCHEDULED: time of next attempt. SUSPENDED: max_wait deadline or TIME_NEVER */
@@ -79,7 +79,8 @@ struct call_record {
 /* Which groups of fields an update carries. The fixed fields never change. */
 enum record_fields {
     RECORD_CODE = 1 << 0,     /* endpoint function version input generation */
-    RECORD_PROGRESS = 1 << 1, /* state mail sweep has_children wake due attempts failures last_status last_error */
+    RECORD_PROGRESS = 1 << 1, /* state mail sweep_below has_children wake due attempts failures last_status
+                               * last_error */
     RECORD_POLL = 1 << 2,     /* state_arm is_resume poll_state poll_error min_results max_results */
     RECORD_RESULT = 1 << 3    /* status done_ns done_sequence output error */
 };
@@ -88,7 +89,7 @@ enum batch_op_kind {
     BATCH_INSERT,  /* a new call: the whole record */
     BATCH_UPDATE,  /* groups `fields` of the call `record.id` (which must exist) */
     BATCH_CONSUME, /* the call `record.id` gets mail = CALL_MAIL_CONSUMED, nothing else; a missing call is ignored */
-    BATCH_SWEPT    /* the call `record.id` gets sweep = false, nothing else; a missing call is ignored */
+    BATCH_SWEPT    /* the call `record.id` gets sweep_below = 0, nothing else; a missing call is ignored */
 };
 
 struct batch_op {

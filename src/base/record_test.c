@@ -12,7 +12,7 @@ static struct call_record full_record(uint8_t n)
         .correlation_id = n, .created_ns = n, .expires_ns = n,
         .endpoint = text("endpoint"), .function = text("function"), .version = text("version"),
         .input = text("input"), .generation = n,
-        .state = n, .mail = n, .sweep = true, .has_children = true, .wake_ns = n, .due_ns = n, .attempts = n,
+        .state = n, .mail = n, .sweep_below = n, .has_children = true, .wake_ns = n, .due_ns = n, .attempts = n,
         .failures = n, .last_status = n, .last_error = text("last_error"),
         .state_arm = n, .is_resume = true, .poll_state = text("poll_state"), .poll_error = text("poll_error"),
         .min_results = n, .max_results = n,
@@ -70,7 +70,7 @@ static void applies_only_the_groups_named(void **state)
         assert_ptr_equal(target.input, has_code ? source.input : NULL);
         assert_int_equal(target.state, has_progress ? 9 : 0);
         assert_int_equal(target.mail, has_progress ? 9 : 0);
-        assert_int_equal(target.sweep, has_progress);
+        assert_int_equal(target.sweep_below, has_progress ? 9 : 0);
         assert_int_equal(target.has_children, has_progress);
         assert_int_equal(target.wake_ns, has_progress ? 9 : 0);
         assert_int_equal(target.due_ns, has_progress ? 9 : 0);

@@ -12,7 +12,7 @@ static void end_call(struct engine *engine, struct call *call, dr_status status,
     struct outcome outcome = {.status = status};
     outcome.error.type = slice_text(type);
     outcome.error.message = slice_text(message);
-    call->record.sweep = has_children;
+    call->record.sweep_below = has_children ? UINT32_MAX : 0;
     finish_call(engine, call, &outcome, is_mailed);
     if (has_children)
         sweep_add(engine, id, UINT32_MAX);

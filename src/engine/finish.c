@@ -170,8 +170,8 @@ void finish_restart(struct engine *engine, struct call *call, struct slice reaso
     abandon_run(engine, call);
     note_failure(engine, record, DR_STATUS_INCOMPATIBLE_STATE, reason, retry_after_ns);
     if (record->has_children) {
-        record->sweep = true; /* E9 */
-        sweep_add(engine, record->id, record->generation);
+        record->sweep_below = record->generation; /* E9 */
+        sweep_add(engine, record->id, record->sweep_below);
     }
     schedule(engine, call, RECORD_CODE | RECORD_POLL);
 }

@@ -24,9 +24,8 @@ static void loaded_done(struct engine *engine, struct call *call)
 {
     wait_wake(engine, &call->record, 0);
     cancel_answer_asks(engine, call);
-    /* A sweep under way knows better: that of a restart spares the calls of the last run (E9). */
-    if (call->record.sweep && !map_get(&engine->sweep_of, call->record.id))
-        sweep_add(engine, call->record.id, UINT32_MAX);
+    if (call->record.sweep_below)
+        sweep_add(engine, call->record.id, call->record.sweep_below); /* E9 */
     resident_remove(engine, call);
 }
 
@@ -48,8 +47,8 @@ void read_loaded(struct engine *engine, const struct engine_event *event)
             mail_drop_foreign(call);
             wait_refuse_foreign(engine, &call->record);
             merge_mail(call, event);
-            if (call->record.sweep)
-                sweep_add(engine, call->record.id, call->record.generation);
+            if (call->record.sweep_below)
+                sweep_add(engine, call->record.id, call->record.sweep_below);
             if (list_is_empty(&call->asks))
                 resident_place(engine, call);
             else
@@ -181,8 +180,8 @@ static void adopt(struct engine *engine, struct call_record *record)
         resident_placeholder(engine, record->id); /* its mail is needed too */
         return;
     }
-    if (record->sweep)
-        sweep_add(engine, record->id, record->generation);
+    if (record->sweep_below)
+        sweep_add(engine, record->id, record->sweep_below);
     resident_place(engine, resident_create(engine, record));
 }
 
@@ -303,7 +302,7 @@ void read_children_scanned(struct engine *engine, const struct engine_event *eve
     if (is_over) {
         struct call *parent = resident_get(engine, sweep->parent);
         if (parent && parent->phase != PHASE_LOADING)
-            parent->record.sweep = false;
+            parent->record.sweep_below = 0;
         output_write(engine, BATCH_SWEPT, 0, &(struct call_record){.id = sweep->parent});
         list_remove(&sweep->node);
         map_remove(&engine->sweep_of, sweep->parent);

@@ -85,6 +85,7 @@ dr_code store_memory_open(struct store **ret_store, struct dr_error *error);
 
 struct store_sqlite_options {
     const char *path; /* created when missing */
+    const char *vfs; /* SQLite's name of the file system; NULL = the real one */
     int busy_timeout_ms; /* 0 = 5000: another process holds the file */
     int list_steps_max; /* 0 = 1,000,000: how much one store_list may look through */
 };
@@ -118,7 +119,7 @@ dr_code store_scan_live_children(struct store *store, struct id parent, uint32_t
  */
 dr_code store_scan_mail(struct store *store, struct id after_parent, size_t limit, struct id *ret_parents,
                         size_t *ret_n, struct dr_error *error);
-/* Recovery of T8 and T9: ids > after of calls with sweep set, ascending. */
+/* Recovery of T8 and T9: ids > after of calls with sweep_below set, ascending. */
 dr_code store_scan_sweeps(struct store *store, struct id after, size_t limit, struct id *ret_ids,
                           size_t *ret_n, struct dr_error *error);
 /* For people: without input, poll state, output, error value and traceback, and without texts longer than
@@ -129,7 +130,7 @@ dr_code store_list(struct store *store, const struct store_filter *filter, struc
                    struct dr_error *error);
 /* Deletes at most `limit` done calls with done_ns < done_before whose result nobody can need: roots, children
  * with consumed mail, children whose parent is done or gone. ret_next_done_ns: done_ns of the oldest done
- * call that is left, TIME_NEVER when none. A call with sweep set is not purged. */
+ * call that is left, TIME_NEVER when none. A call with sweep_below set is not purged. */
 dr_code store_purge(struct store *store, int64_t done_before_ns, size_t limit, size_t *ret_purged,
                     int64_t *ret_next_done_ns, struct dr_error *error);
 dr_code store_counts(struct store *store, struct store_counts *ret_counts, struct dr_error *error);

@@ -144,7 +144,7 @@ static void apply_existing(struct store_memory *memory, const struct batch_op *o
         row->record.mail = CALL_MAIL_CONSUMED;
         return;
     case BATCH_SWEPT:
-        row->record.sweep = false;
+        row->record.sweep_below = 0;
         return;
     default:
         CHECK(!"a known batch operation");
@@ -176,7 +176,7 @@ static dr_code commit(struct store *store, struct batch *const *batches, size_t 
 
 static bool is_purgeable(const struct store_memory *memory, const struct call_record *record)
 {
-    if (record->sweep)
+    if (record->sweep_below)
         return false;
     if (record->mail != CALL_MAIL_OPEN)
         return true;

@@ -146,7 +146,7 @@ dr_code memory_scan_sweeps(struct store *store, struct id after, size_t limit, s
     struct ordered_node *node = ordered_after(&memory_self(store)->by_id, &key.by_id, false);
     for (; node && n < limit; node = ordered_after(&memory_self(store)->by_id, node, false)) {
         const struct call_record *record = &container_of(node, struct row, by_id)->record;
-        if (record->sweep)
+        if (record->sweep_below)
             ret_ids[n++] = record->id;
     }
     *ret_n = n;

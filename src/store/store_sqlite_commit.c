@@ -86,7 +86,7 @@ static int bind_progress(sqlite3_stmt *statement, int at, const struct call_reco
 {
     sqlite3_bind_int(statement, at++, record->state);
     sqlite3_bind_int(statement, at++, record->mail);
-    sqlite3_bind_int(statement, at++, record->sweep);
+    sqlite3_bind_int64(statement, at++, record->sweep_below);
     sqlite3_bind_int(statement, at++, record->has_children);
     sqlite3_bind_int64(statement, at++, record->wake_ns);
     sqlite3_bind_int64(statement, at++, record->due_ns);

@@ -33,6 +33,11 @@ static const char *const MIGRATIONS[] = {
     " PRIMARY KEY (call, field)) WITHOUT ROWID;"
     "CREATE TABLE tally (n_live INTEGER NOT NULL, n_done INTEGER NOT NULL);"
     "INSERT INTO tally VALUES (0, 0);",
+    /* `sweep` becomes the generation below which children are to be cancelled. A 1 meant all of a done call's, and
+     * those of a live call's older generations. */
+    "UPDATE call SET sweep = CASE WHEN state = 3 THEN 4294967295 ELSE generation END WHERE sweep = 1;"
+    "DROP INDEX call_sweep;"
+    "CREATE INDEX call_sweep ON call(id) WHERE sweep <> 0;",
 };
 
 static dr_code refuse_foreign(struct store_sqlite *sqlite, struct dr_error *error)

@@ -87,7 +87,7 @@ static void read_progress(struct reading *reading)
     struct call_record *record = &reading->record;
     record->state = (uint8_t)next_number(reading);
     record->mail = (uint8_t)next_number(reading);
-    record->sweep = next_number(reading) != 0;
+    record->sweep_below = (uint32_t)next_number(reading);
     record->has_children = next_number(reading) != 0;
     record->wake_ns = next_number(reading);
     record->due_ns = next_number(reading);
@@ -328,6 +328,6 @@ dr_code sqlite_scan_sweeps(struct store *store, struct id after, size_t limit, s
 {
     return scan_ids(
         sqlite_self(store), STATEMENT_SCAN_SWEEPS,
-        "SELECT id FROM call INDEXED BY call_sweep WHERE sweep=1 AND id > ?1 ORDER BY id LIMIT ?2", after,
+        "SELECT id FROM call INDEXED BY call_sweep WHERE sweep<>0 AND id > ?1 ORDER BY id LIMIT ?2", after,
         limit, ret_ids, ret_n, error);
 }

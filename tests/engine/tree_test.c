@@ -290,55 +290,6 @@ static void children_of_a_finished_parent_run_on(void **state)
     world_deinit(&world);
 }
 
-static void cancelling_a_root_cancels_its_whole_tree(void **state)
-{
-    (void)state;
-    struct world world;
-    begin(&world);
-    world_poll(&world, "root", 1, 1, NO_WAIT, 1, TWO("a", "b"));
-    world_poll(&world, "a", 1, 1, NO_WAIT, 1, ONE("leaf"));
-    world_poll(&world, "b", 1, 1, 3600 * NS_PER_S, 1, 0, NULL); /* sleeps, out of memory */
-    buf_clear(&world.trace);
-    world_cancel(&world, world.submitted[0]);
-    world_expect(&world, "wake Permanent error CanceledError: the call was cancelled\ncancel: ok\nabort leaf\n");
-    struct store_counts counts;
-    assert_int_equal(store_counts(world.store, &counts, NULL), DR_OK);
-    assert_int_equal(counts.n_live, 0);
-    struct call_record record = world_stored(&world, world.submitted[0]);
-    assert_false(record.sweep);
-    record_deinit(&record);
-    world_deinit(&world);
-}
-
-static void a_crash_during_a_sweep_is_made_good(void **state)
-{
-    (void)state;
-    struct world world;
-    begin(&world);
-    world_poll(&world, "root", 1, 1, NO_WAIT, 1, TWO("a", "b"));
-    world.holds_reads = true;
-    world_cancel(&world, world.submitted[0]);
-    world_crash(&world);
-    struct store_counts counts;
-    assert_int_equal(store_counts(world.store, &counts, NULL), DR_OK);
-    assert_int_equal(counts.n_live, 0);
-    world_deinit(&world);
-}
-
-static void an_expired_parent_takes_its_children_with_it(void **state)
-{
-    (void)state;
-    struct world world;
-    begin(&world);
-    world_poll(&world, "root", 1, 1, NO_WAIT, 1, ONE("a"));
-    world_advance(&world, 1 * 3600 * NS_PER_S);
-    world_poll(&world, "a", 1, 1, NO_WAIT, 1, ONE("leaf")); /* leaf expires an hour after root */
-    buf_clear(&world.trace);
-    world_advance(&world, 23 * 3600 * NS_PER_S);
-    world_expect(&world, "wake Timeout TimeoutError: the call expired 86400 s after its creation\nabort leaf\n");
-    world_deinit(&world);
-}
-
 static void a_result_wakes_a_parent_that_left_memory(void **state)
 {
     (void)state;
@@ -394,54 +345,6 @@ static void a_clock_set_back_over_a_restart_mixes_no_delivery_up(void **state)
     world_return(&world, "b", "B");
     world_poll(&world, "root", 1, 1, NO_WAIT, 0, 0, NULL); /* consumes a */
     world_expect(&world, "start b\nresume root [1]\nresume root [2]\n");
-    world_deinit(&world);
-}
-
-static void a_sweep_reaches_every_depth_after_crashes(void **state)
-{
-    (void)state;
-    struct world world;
-    begin(&world);
-    world_poll(&world, "root", 1, 1, NO_WAIT, 1, ONE("a"));
-    world_poll(&world, "a", 1, 1, NO_WAIT, 1, ONE("b"));
-    world_poll(&world, "b", 1, 1, NO_WAIT, 1, ONE("c"));
-    world_poll(&world, "c", 1, 1, NO_WAIT, 1, ONE("d"));
-    struct id ids[] = {world_id(&world, "a"), world_id(&world, "b"), world_id(&world, "c"), world_id(&world, "d")};
-    world.holds_reads = true;
-    world_cancel(&world, world.submitted[0]);
-    for (int i = 0; i < 3; i++)
-        world_crash(&world);
-    world_advance(&world, 10 * NS_PER_S);
-    for (size_t i = 0; i < sizeof ids / sizeof ids[0]; i++) {
-        struct call_record record = world_stored(&world, ids[i]);
-        assert_int_equal(record.state, CALL_DONE);
-        assert_false(record.sweep);
-        assert_string_equal(blob_text(record.error.type), "CanceledError");
-        record_deinit(&record);
-    }
-    world_deinit(&world);
-}
-
-/* The sweep after the restart concerns a and b only, whoever asks for the result meanwhile. */
-static void a_wait_for_a_result_does_not_widen_a_sweep(void **state)
-{
-    (void)state;
-    struct world world;
-    world_init(&world, NULL);
-    world_submit(&world, ONE("root"));
-    world_poll(&world, "root", 1, 1, NO_WAIT, 1, TWO("a", "b"));
-    world_return(&world, "a", "A");
-    world.holds_reads = true;
-    world_fail(&world, "root", DR_STATUS_INCOMPATIBLE_STATE);
-    world_advance(&world, 1 * NS_PER_S);
-    world_poll(&world, "root", 1, 1, 0, 3, ONE("c"));
-    world_return(&world, "root", "R"); /* without waiting for c */
-    buf_clear(&world.trace);
-    world_wait(&world, world.submitted[0]);
-    world.holds_reads = false;
-    world_read(&world);
-    world_expect(&world, "abort b\nwake ok \"R\"\n");
-    assert_true(world_is_running(&world, "c"));
     world_deinit(&world);
 }
 
@@ -534,14 +437,9 @@ int main(void)
         cmocka_unit_test(a_tail_call_may_change_endpoint_and_version_but_not_times),
         cmocka_unit_test(results_of_calls_made_before_a_tail_call_are_dropped),
         cmocka_unit_test(children_of_a_finished_parent_run_on),
-        cmocka_unit_test(cancelling_a_root_cancels_its_whole_tree),
-        cmocka_unit_test(a_crash_during_a_sweep_is_made_good),
-        cmocka_unit_test(an_expired_parent_takes_its_children_with_it),
         cmocka_unit_test(a_result_wakes_a_parent_that_left_memory),
         cmocka_unit_test(results_that_arrive_while_the_parent_is_read_count_once),
         cmocka_unit_test(a_clock_set_back_over_a_restart_mixes_no_delivery_up),
-        cmocka_unit_test(a_sweep_reaches_every_depth_after_crashes),
-        cmocka_unit_test(a_wait_for_a_result_does_not_widen_a_sweep),
         cmocka_unit_test(a_huge_tree_does_not_hold_up_a_small_one),
         cmocka_unit_test(a_clock_that_jumps_makes_no_long_pause_of_the_backlog),
         cmocka_unit_test(a_tree_is_at_most_a_thousand_calls_deep),

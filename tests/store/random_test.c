@@ -67,7 +67,7 @@ static void add_done(struct pair *pair, struct batch *batch, struct call_record 
 {
     call_finish(record, some_time(pair), ++pair->n_done);
     record->status = (uint8_t)below(pair, 4);
-    record->sweep = below(pair, 4) == 0;
+    record->sweep_below = below(pair, 4) == 0 ? (uint32_t)(1 + below(pair, 4)) : 0;
     blob_set(&record->output, text_blob("result"));
     if (below(pair, 3) == 0)
         blob_set(&record->error.message, text_blob("failed"));
@@ -91,7 +91,7 @@ static void add_change(struct pair *pair, struct batch *batch)
         }
         return;
     case 1:
-        record->sweep = false;
+        record->sweep_below = 0;
         batch_add(batch, BATCH_SWEPT, 0, record);
         return;
     case 2:

@@ -146,10 +146,10 @@ static void a_swept_changes_the_sweep_only(void **state)
     random_init(&random, 21);
     struct call_record record = call_make(1);
     call_fill(&record, &random);
-    record.sweep = true;
+    record.sweep_below = UINT32_MAX;
     put(subject, &record);
     touch(subject, BATCH_SWEPT, record.id);
-    record.sweep = false;
+    record.sweep_below = 0;
     struct call_record stored = get(subject, record.id);
     assert_same_call(&record, &stored);
     record_deinit(&stored);

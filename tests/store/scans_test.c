@@ -273,7 +273,7 @@ static void sweeps_are_found_until_they_are_swept(void **state)
     struct id none = {{0}};
     for (uint64_t n = 1; n <= 6; n++) {
         struct call_record record = call_make(n);
-        record.sweep = n % 2 == 0;
+        record.sweep_below = n % 2 == 0 ? (uint32_t)n : 0;
         if (n == 4)
             call_finish(&record, 1, 1);
         put_new(subject, record);
@@ -284,7 +284,7 @@ static void sweeps_are_found_until_they_are_swept(void **state)
     touch(subject, BATCH_SWEPT, call_id(4));
     assert_string_equal(sweeps(subject, none, 16), "2 6");
     struct call_record record = call_make(5);
-    record.sweep = true;
+    record.sweep_below = UINT32_MAX;
     change(subject, RECORD_PROGRESS, &record);
     record_deinit(&record);
     assert_string_equal(sweeps(subject, none, 16), "2 5 6");

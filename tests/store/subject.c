@@ -194,7 +194,7 @@ static void fill_rest(struct call_record *record, struct random *random)
     record->created_ns = random_ns(random);
     record->expires_ns = random_ns(random);
     record->generation = random_u32(random);
-    record->sweep = random_below(random, 2);
+    record->sweep_below = random_u32(random);
     record->has_children = random_below(random, 2);
     record->wake_ns = random_ns(random);
     record->due_ns = random_ns(random);
@@ -263,7 +263,7 @@ void assert_same_call(const struct call_record *a, const struct call_record *b)
     assert_int_equal(a->generation, b->generation);
     assert_int_equal(a->state, b->state);
     assert_int_equal(a->mail, b->mail);
-    assert_int_equal(a->sweep, b->sweep);
+    assert_int_equal(a->sweep_below, b->sweep_below);
     assert_int_equal(a->has_children, b->has_children);
     assert_int_equal(a->wake_ns, b->wake_ns);
     assert_int_equal(a->due_ns, b->due_ns);

@@ -169,7 +169,7 @@ static void a_call_whose_descendants_are_being_cancelled_is_not_purged(void **st
     struct subject *subject = *state;
     struct call_record record = call_make(1);
     call_finish(&record, 10, 1);
-    record.sweep = true;
+    record.sweep_below = UINT32_MAX;
     put_new(subject, record);
     assert_int_equal(purge(subject, 100, 10).n, 0);
     touch(subject, BATCH_SWEPT, call_id(1));
