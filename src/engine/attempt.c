@@ -69,6 +69,7 @@ static void start(struct engine *engine, struct call *call)
     attempt->id = call->record.id;
     attempt->number = ++engine->next_attempt;
     attempt->group = call->entry.group;
+    attempt->is_probe = call->entry.is_probe;
     attempt->call = call;
     CHECK(!map_get(&engine->attempts, attempt->id)); /* I3 */
     CHECK(map_put(&engine->attempts, attempt->id, attempt) == DR_OK);
@@ -151,6 +152,35 @@ static void process_failure(struct engine *engine, struct call *call, const stru
     finish_call(engine, call, &outcome, true);
 }
 
+/* A RunResponse with TCP_ERROR tells of the function's own troubles: its endpoint has answered. */
+static enum scheduler_reach reach_of(const struct engine_event *event)
+{
+    if (event->attempt_done.response)
+        return SCHEDULER_ANSWERED;
+    switch (event->attempt_done.status) {
+    case DR_STATUS_DNS_ERROR:
+    case DR_STATUS_TCP_ERROR:
+    case DR_STATUS_TLS_ERROR:
+        return SCHEDULER_UNREACHED;
+    case DR_STATUS_TIMEOUT:
+        return SCHEDULER_UNDECIDED; /* no connection, or no answer over it */
+    default:
+        return SCHEDULER_ANSWERED;
+    }
+}
+
+static void give_slot_back(struct engine *engine, const struct attempt *attempt, const struct engine_event *event)
+{
+    if (!attempt->call) { /* called off by us: says nothing of the endpoint */
+        scheduler_release(engine->scheduler, attempt->group);
+        return;
+    }
+    const struct wire_run_response *response = event->attempt_done.response;
+    struct scheduler_outcome outcome = {.status = response ? response->status : event->attempt_done.status,
+                                        .reach = reach_of(event), .is_probe = attempt->is_probe};
+    scheduler_finish(engine->scheduler, attempt->group, &outcome);
+}
+
 void attempt_done(struct engine *engine, const struct engine_event *event)
 {
     struct attempt *attempt = map_get(&engine->attempts, event->attempt_done.id);
@@ -159,10 +189,7 @@ void attempt_done(struct engine *engine, const struct engine_event *event)
     map_remove(&engine->attempts, attempt->id);
     struct call *call = attempt->call;
     const struct wire_run_response *response = event->attempt_done.response;
-    if (call)
-        scheduler_finish(engine->scheduler, attempt->group, response ? response->status : event->attempt_done.status);
-    else
-        scheduler_release(engine->scheduler, attempt->group); /* called off by us: says nothing of the endpoint */
+    give_slot_back(engine, attempt, event);
     mem_free(attempt);
     engine->counts.finished++;
     if (!call)

@@ -60,7 +60,7 @@ struct engine *engine_create(const struct engine_config *config)
     engine->far_wake_ns = TIME_NEVER;
     engine->next_purge_ns = TIME_NEVER;
     struct scheduler_config scheduler = {.in_flight_max = engine->config.in_flight_max,
-                                         .group_cap = engine->config.group_cap};
+                                         .group_cap = engine->config.group_cap, .random = &engine->random};
     engine->scheduler = scheduler_create(&scheduler);
     return engine;
 }
@@ -165,6 +165,8 @@ static int64_t next_deadline(const struct engine *engine)
     const struct heap_node *call = heap_peek(&engine->timers);
     const struct heap_node *waiter = heap_peek(&engine->waiter_timers);
     int64_t when = read_deadline(engine);
+    if (!engine->is_paused)
+        when = least(when, scheduler_deadline(engine->scheduler));
     if (call)
         when = least(when, call->key);
     if (waiter)
@@ -180,6 +182,7 @@ void engine_step(struct engine *engine, const struct engine_event *event, int64_
     if (now_ns > engine->now_ns)
         engine->now_ns = now_ns; /* D1; clamped all the same */
     output_begin(engine);
+    scheduler_set_time(engine->scheduler, engine->now_ns);
     process(engine, event);
     fire_timers(engine);
     resident_recorded(engine);
@@ -221,6 +224,6 @@ bool engine_is_idle(const struct engine *engine)
 {
     bool has_reads = engine->n_loading > 0 || engine->scan != SCAN_NONE || engine->is_purging;
     bool has_batches = engine->durable + 1 < engine->next_batch || !list_is_empty(&engine->held);
-    bool has_ready = scheduler_ready(engine->scheduler) > 0 && !engine->is_paused;
-    return engine->attempts.len == 0 && !has_reads && !has_batches && !has_ready;
+    bool has_turn = scheduler_has_turn(engine->scheduler) && !engine->is_paused;
+    return engine->attempts.len == 0 && !has_reads && !has_batches && !has_turn;
 }

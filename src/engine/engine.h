@@ -174,6 +174,7 @@ enum engine_why_kind {
     ENGINE_WHY_RECORDING,             /* its last change is not durable yet */
     ENGINE_WHY_TURN,                  /* ready: other trees of its group have their turn */
     ENGINE_WHY_CONCURRENCY,           /* ready: the group's limit on attempts in flight is reached */
+    ENGINE_WHY_ENDPOINT_DOWN,         /* ready: the endpoint could not be reached; until_ns is the next probe's time */
     ENGINE_WHY_RETRY_TIME,
     ENGINE_WHY_RESULTS,               /* waits for results of its children */
     ENGINE_WHY_SLEEP,                 /* waits for its max_wait */
@@ -184,7 +185,7 @@ enum engine_why_kind {
 
 struct engine_why {
     enum engine_why_kind kind;
-    int64_t until_ns;                 /* RETRY_TIME, SLEEP, EXPIRATION */
+    int64_t until_ns;                 /* RETRY_TIME, SLEEP, EXPIRATION, ENDPOINT_DOWN */
     uint32_t n_results;               /* RESULTS: there already ... */
     uint32_t n_results_wanted;        /* ... and wanted */
     uint32_t in_flight;               /* CONCURRENCY, TURN */

@@ -1,4 +1,4 @@
-/* The engine's insides, shared by the files of src/engine only. docs/design/engine.md has the rules (E1 to E10) that
+/* The engine's insides, shared by the files of src/engine only. docs/design/engine.md has the rules (E1 to E11) that
  * this code cites; T1 to T9 and I1 to I8 are the design's.
  *
  * Files, each using only those before it: output.c (batch, effects, what is held back), mail.c, sweep.c, creation.c,
@@ -71,6 +71,7 @@ struct attempt {
     struct id id;
     uint32_t number;
     struct scheduler_group *group;
+    bool is_probe;
     struct call *call;           /* NULL when the call ended meanwhile (E8) */
 };
 

@@ -1,12 +1,10 @@
-/* Turns and limits; see scheduler.h. Three rings: groups with ready entries and room, trees of a group, entries of a
- * tree. Each pick takes from the head of all three and sends group and tree to the back of theirs. */
+/* Turns, limits and pauses; see scheduler.h. Three rings: groups with ready entries and room, trees of a group, entries
+ * of a tree. Each pick takes from the head of all three and sends group and tree to the back of theirs. */
 #include "engine/scheduler.h"
 
 #include "base/check.h"
 #include "base/map.h"
 #include "base/mem.h"
-
-#include <strings.h>
 
 struct scheduler_tree {
     struct list node;    /* in group.trees */
@@ -27,6 +25,10 @@ struct scheduler_group {
     uint32_t until_next_decrease; /* finishes that still belong to the round of the last decrease */
     bool is_idle;
     bool was_full;       /* the limit held something back since the last increase */
+    bool is_down;        /* not reached, and no answer since */
+    int64_t pause_ns;    /* while down: the last pause without its jitter */
+    int64_t probe_ns;    /* while down: no start before it */
+    struct heap_node timer; /* in scheduler.pauses at probe_ns, while that is what ready entries wait for */
     uint32_t project;
     size_t host_len;
     char host[];
@@ -37,6 +39,8 @@ struct scheduler {
     struct map groups;   /* key -> group */
     struct list turns;   /* may start something */
     struct list idle;    /* nothing ready, nothing in flight; oldest first */
+    struct heap pauses;  /* groups that are down and have ready entries */
+    int64_t now_ns;
     size_t n_idle;
     size_t n_ready;
     size_t n_in_flight;
@@ -50,6 +54,8 @@ struct scheduler *scheduler_create(const struct scheduler_config *config)
     map_init(&scheduler->groups);
     list_init(&scheduler->turns);
     list_init(&scheduler->idle);
+    heap_init(&scheduler->pauses);
+    scheduler->now_ns = INT64_MIN;
     return scheduler;
 }
 
@@ -65,6 +71,7 @@ static void group_free(struct scheduler *scheduler, struct scheduler_group *grou
     while (!list_is_empty(&group->trees))
         tree_free(container_of(group->trees.next, struct scheduler_tree, node));
     list_remove(&group->node);
+    heap_remove(&scheduler->pauses, &group->timer);
     if (group->is_idle)
         scheduler->n_idle--;
     map_remove(&scheduler->groups, group->key);
@@ -84,6 +91,7 @@ void scheduler_destroy(struct scheduler *scheduler)
         group_free(scheduler, entry->value);
     }
     map_deinit(&scheduler->groups);
+    heap_deinit(&scheduler->pauses);
     mem_free(scheduler);
 }
 
@@ -92,54 +100,12 @@ void scheduler_entry_init(struct scheduler_entry *entry)
     list_init(&entry->node);
     entry->tree = NULL;
     entry->group = NULL;
-}
-
-static bool has_prefix(struct slice text, const char *prefix)
-{
-    size_t len = strlen(prefix);
-    return text.len >= len && strncasecmp((const char *)text.data, prefix, len) == 0;
-}
-
-struct slice scheduler_host(struct slice endpoint)
-{
-    size_t start = has_prefix(endpoint, "http://") ? 7 : has_prefix(endpoint, "https://") ? 8 : 0;
-    if (start == 0)
-        return endpoint;
-    size_t end = start;
-    while (end < endpoint.len && !strchr("/?#", endpoint.data[end]))
-        end++;
-    for (size_t i = end; i > start; i--) /* user information is not part of the host */
-        if (endpoint.data[i - 1] == '@')
-            return slice_of(endpoint.data + i, end - i);
-    return slice_of(endpoint.data + start, end - start);
-}
-
-static uint8_t lower(uint8_t c)
-{
-    return c >= 'A' && c <= 'Z' ? (uint8_t)(c + 32) : c;
-}
-
-/* 128 bits of the name, so that a collision is out of the question for any number of hosts that fits in memory
- * (two FNV-1a over different offsets; hosts come from users with an API key, and a collision would only make two of
- * them share a limit). */
-static struct id group_key(uint32_t project, struct slice host)
-{
-    uint64_t a = UINT64_C(0xcbf29ce484222325) ^ project;
-    uint64_t b = UINT64_C(0x84222325cbf29ce4) + project;
-    for (size_t i = 0; i < host.len; i++) {
-        a = (a ^ lower(host.data[i])) * UINT64_C(0x100000001b3);
-        b = (b ^ lower(host.data[i])) * UINT64_C(0x9e3779b97f4a7c15);
-        b ^= b >> 29;
-    }
-    struct id key;
-    memcpy(key.bytes, &a, 8);
-    memcpy(key.bytes + 8, &b, 8);
-    return key;
+    entry->is_probe = false;
 }
 
 static struct scheduler_group *group_find(const struct scheduler *scheduler, uint32_t project, struct slice endpoint)
 {
-    return map_get(&scheduler->groups, group_key(project, scheduler_host(endpoint)));
+    return map_get(&scheduler->groups, scheduler_group_key(project, scheduler_host(endpoint)));
 }
 
 static uint32_t cap(const struct scheduler *scheduler)
@@ -160,21 +126,38 @@ static struct scheduler_group *group_create(struct scheduler *scheduler, uint32_
     list_init(&group->node);
     list_init(&group->trees);
     map_init(&group->tree_of);
-    group->key = group_key(project, host);
+    group->key = scheduler_group_key(project, host);
     group->project = project;
     group->limit = SCHEDULER_LIMIT_START;
     group->host_len = host.len;
     for (size_t i = 0; i < host.len; i++)
-        group->host[i] = (char)lower(host.data[i]);
+        group->host[i] = (char)scheduler_host_lower(host.data[i]);
     CHECK(map_put(&scheduler->groups, group->key, group) == DR_OK);
     return group;
+}
+
+static bool is_paused(const struct scheduler *scheduler, const struct scheduler_group *group)
+{
+    return group->is_down && scheduler->now_ns < group->probe_ns;
+}
+
+static void arm(struct scheduler *scheduler, struct scheduler_group *group)
+{
+    heap_remove(&scheduler->pauses, &group->timer);
+    if (group->n_ready == 0 || !is_paused(scheduler, group))
+        return;
+    group->timer.key = group->probe_ns;
+    CHECK(heap_push(&scheduler->pauses, &group->timer) == DR_OK);
 }
 
 /* The group stands where its state says: in the turns, among the idle, or nowhere. */
 static void group_place(struct scheduler *scheduler, struct scheduler_group *group)
 {
-    bool may_start = group->n_ready > 0 && group->in_flight < limit(scheduler, group);
+    bool has_room = group->in_flight < limit(scheduler, group) && !is_paused(scheduler, group);
+    bool may_start = group->n_ready > 0 && has_room;
     bool is_idle = group->n_ready == 0 && group->in_flight == 0;
+    if (group->is_down || heap_has(&group->timer))
+        arm(scheduler, group);
     if (may_start && !group->is_idle && list_is_linked(&group->node))
         return; /* keeps its place in the turns */
     list_remove(&group->node);
@@ -237,9 +220,14 @@ void scheduler_remove(struct scheduler *scheduler, struct scheduler_entry *entry
     group_place(scheduler, group);
 }
 
+bool scheduler_has_turn(const struct scheduler *scheduler)
+{
+    return scheduler->n_in_flight < scheduler->config.in_flight_max && !list_is_empty(&scheduler->turns);
+}
+
 struct scheduler_entry *scheduler_next(struct scheduler *scheduler)
 {
-    if (scheduler->n_in_flight >= scheduler->config.in_flight_max || list_is_empty(&scheduler->turns))
+    if (!scheduler_has_turn(scheduler))
         return NULL;
     struct scheduler_group *group = container_of(scheduler->turns.next, struct scheduler_group, node);
     CHECK(group->n_ready > 0 && group->in_flight < limit(scheduler, group));
@@ -248,6 +236,9 @@ struct scheduler_entry *scheduler_next(struct scheduler *scheduler)
     list_remove(&tree->node);
     list_push_back(&group->trees, &tree->node);
     unready(scheduler, entry);
+    entry->is_probe = group->is_down;
+    if (group->is_down)
+        group->probe_ns = time_add(scheduler->now_ns, group->pause_ns); /* a slow probe does not hold up the next one */
     group->in_flight++;
     scheduler->n_in_flight++;
     group->was_full |= group->in_flight >= limit(scheduler, group);
@@ -296,14 +287,38 @@ static void increase(const struct scheduler *scheduler, struct scheduler_group *
         group->was_full = false;
 }
 
-void scheduler_finish(struct scheduler *scheduler, struct scheduler_group *group, dr_status status)
+/* Between half and all of the pause: several servers shall not knock at the same moment. */
+static void pause(struct scheduler *scheduler, struct scheduler_group *group, int64_t pause_ns)
 {
+    int64_t half_ns = pause_ns / 2;
+    int64_t jitter_ns = half_ns;
+    if (scheduler->config.random)
+        jitter_ns = (int64_t)random_below(scheduler->config.random, (uint64_t)half_ns + 1);
+    group->is_down = true;
+    group->pause_ns = pause_ns;
+    group->probe_ns = time_add(scheduler->now_ns, half_ns + jitter_ns);
+}
+
+static void learn_reach(struct scheduler *scheduler, struct scheduler_group *group, const struct scheduler_outcome *outcome)
+{
+    if (outcome->reach == SCHEDULER_ANSWERED)
+        group->is_down = false;
+    else if (outcome->reach == SCHEDULER_UNREACHED && !group->is_down)
+        pause(scheduler, group, SCHEDULER_PAUSE_MIN_NS);
+    else if (outcome->reach == SCHEDULER_UNREACHED && outcome->is_probe)
+        pause(scheduler, group, group->pause_ns < SCHEDULER_PAUSE_MAX_NS / 2 ? group->pause_ns * 2 : SCHEDULER_PAUSE_MAX_NS);
+}
+
+void scheduler_finish(struct scheduler *scheduler, struct scheduler_group *group, const struct scheduler_outcome *outcome)
+{
+    bool is_lone_failure = outcome->is_probe && outcome->reach == SCHEDULER_UNREACHED;
     if (group->until_next_decrease > 0)
         group->until_next_decrease--;
-    if (effect_of(status) < 0)
-        decrease(group);
-    else
+    if (effect_of(outcome->status) >= 0)
         increase(scheduler, group);
+    else if (!is_lone_failure) /* alone, it says nothing of how many are too many */
+        decrease(group);
+    learn_reach(scheduler, group, outcome);
     give_back(scheduler, group);
     group_place(scheduler, group);
 }
@@ -312,6 +327,20 @@ void scheduler_release(struct scheduler *scheduler, struct scheduler_group *grou
 {
     give_back(scheduler, group);
     group_place(scheduler, group);
+}
+
+void scheduler_set_time(struct scheduler *scheduler, int64_t now_ns)
+{
+    struct heap_node *node;
+    scheduler->now_ns = now_ns;
+    while ((node = heap_peek(&scheduler->pauses)) && node->key <= now_ns)
+        group_place(scheduler, container_of(node, struct scheduler_group, timer));
+}
+
+int64_t scheduler_deadline(const struct scheduler *scheduler)
+{
+    const struct heap_node *node = heap_peek(&scheduler->pauses);
+    return node ? node->key : TIME_NEVER;
 }
 
 size_t scheduler_tree_ready(const struct scheduler *scheduler, uint32_t project, struct slice endpoint, struct id root)
@@ -339,6 +368,8 @@ static void view(const struct scheduler *scheduler, const struct scheduler_group
     ret_view->limit = limit(scheduler, group);
     ret_view->in_flight = group->in_flight;
     ret_view->ready = group->n_ready;
+    ret_view->is_paused = is_paused(scheduler, group);
+    ret_view->probe_ns = group->probe_ns;
 }
 
 bool scheduler_group_view(const struct scheduler *scheduler, uint32_t project, struct slice endpoint,

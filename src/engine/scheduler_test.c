@@ -44,7 +44,8 @@ static void finish(struct scheduler *scheduler, struct call *call, dr_status sta
 {
     struct scheduler_group *group = call->entry.group;
     call->entry.group = NULL;
-    scheduler_finish(scheduler, group, status);
+    struct scheduler_outcome outcome = {.status = status, .reach = SCHEDULER_ANSWERED};
+    scheduler_finish(scheduler, group, &outcome);
 }
 
 static struct scheduler_group_view group_of(const struct scheduler *scheduler, const char *endpoint)

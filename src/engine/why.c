@@ -43,7 +43,9 @@ static struct engine_why why_ready(const struct engine *engine, const struct cal
     if (scheduler_group_view(engine->scheduler, call->record.project, blob_slice(call->record.endpoint), &group)) {
         why.in_flight = group.in_flight;
         why.limit = group.limit;
-        if (group.in_flight >= group.limit)
+        if (group.is_paused)
+            why = (struct engine_why){.kind = ENGINE_WHY_ENDPOINT_DOWN, .until_ns = group.probe_ns};
+        else if (group.in_flight >= group.limit)
             why.kind = ENGINE_WHY_CONCURRENCY;
     }
     return why;
@@ -100,6 +102,9 @@ void engine_why_format(const struct engine_why *why, char *text, size_t size)
         return;
     case ENGINE_WHY_CONCURRENCY:
         snprintf(text, size, "waits for its endpoint: %u attempts in flight, %u allowed now", why->in_flight, why->limit);
+        return;
+    case ENGINE_WHY_ENDPOINT_DOWN:
+        snprintf(text, size, "its endpoint cannot be reached; tried again at %s", when);
         return;
     case ENGINE_WHY_RETRY_TIME:
         snprintf(text, size, "next attempt at %s", when);

@@ -379,6 +379,12 @@ static void names_why_each_call_is_not_running(void **state)
     char text[100];
     engine_why_format(&why, text, sizeof text);
     assert_string_equal(text, "next attempt at 1970-01-01T00:16:42.000Z");
+    why = engine_why(world.engine, world.submitted[1]);
+    assert_int_equal(why.kind, ENGINE_WHY_ENDPOINT_DOWN);
+    assert_true(why.until_ns > world.now_ns && why.until_ns <= world.now_ns + 10 * NS_PER_MS);
+    engine_why_format(&why, text, sizeof text);
+    assert_non_null(strstr(text, "its endpoint cannot be reached; tried again at 1970-01-01T00:16:40.0"));
+    world_advance(&world, 10 * NS_PER_MS);
     assert_int_equal(engine_why(world.engine, world.submitted[1]).kind, ENGINE_WHY_RUNNING);
     world_poll(&world, "b", 1, 1, -1, 1, 0, NULL);
     assert_int_equal(engine_why_record(&(struct call_record){.state = CALL_DONE}).kind, ENGINE_WHY_DONE);

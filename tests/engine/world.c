@@ -157,8 +157,43 @@ void world_read(struct world *world)
     }
 }
 
+static void ask_endpoint(struct world *world, const struct engine_effect *effect)
+{
+    if (world->n_replies == world->cap_replies) {
+        world->cap_replies = world->cap_replies ? world->cap_replies * 2 : 64;
+        world->replies = mem_must_realloc(world->replies, world->cap_replies * sizeof *world->replies);
+    }
+    dr_status status = world->endpoint(world, effect, world->endpoint_arg);
+    world->replies[world->n_replies++] =
+        (struct world_reply){.id = effect->start.id, .number = effect->start.attempt, .status = status};
+}
+
+static void pass_replies(struct world *world)
+{
+    if (world->is_replying)
+        return;
+    world->is_replying = true;
+    for (size_t i = 0; i < world->n_replies; i++) { /* more may come meanwhile */
+        struct world_reply reply = world->replies[i];
+        static const struct wire_run_response EXIT = {.status = DR_STATUS_OK, .outcome = WIRE_OUTCOME_EXIT};
+        struct engine_event event = {.kind = ENGINE_ATTEMPT_DONE};
+        event.attempt_done.id = reply.id;
+        event.attempt_done.attempt = reply.number;
+        event.attempt_done.response = reply.status == DR_STATUS_OK ? &EXIT : NULL;
+        event.attempt_done.status = reply.status;
+        event.attempt_done.error_message = slice_text("no");
+        world_event(world, &event);
+    }
+    world->n_replies = 0;
+    world->is_replying = false;
+}
+
 static void start(struct world *world, const struct engine_effect *effect)
 {
+    if (world->endpoint) {
+        ask_endpoint(world, effect);
+        return;
+    }
     const struct wire_run_request *request = &effect->start.request;
     struct world_attempt *attempt = NULL;
     char function[64];
@@ -250,6 +285,7 @@ static void perform(struct world *world, const struct engine_update *update)
         world_commit(world);
     if (!world->holds_reads && !world->holds_commits)
         world_read(world);
+    pass_replies(world);
 }
 
 static void boot(struct world *world)
@@ -275,6 +311,7 @@ void world_deinit(struct world *world)
     for (size_t i = 0; i < world->n_pending; i++)
         batch_destroy(world->pending[i]);
     store_close(world->store);
+    mem_free(world->replies);
     buf_deinit(&world->trace);
 }
 

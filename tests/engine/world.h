@@ -28,6 +28,16 @@ struct world_attempt {
     char poll_error[200];
 };
 
+struct world;
+/* The status of an attempt: OK ends its call, another one comes without a RunResponse. */
+typedef dr_status world_endpoint_fn(struct world *world, const struct engine_effect *start, void *arg);
+
+struct world_reply {
+    struct id id;
+    uint32_t number;
+    dr_status status;
+};
+
 struct world {
     struct engine *engine;
     struct engine_config config;
@@ -47,6 +57,12 @@ struct world {
     size_t n_reads;
     uint64_t next_token;
     bool is_quiet;               /* nothing goes to the trace */
+    /* When set, it answers every attempt as soon as its step is over; nothing of attempts goes to the trace. */
+    world_endpoint_fn *endpoint;
+    void *endpoint_arg;
+    struct world_reply *replies;
+    size_t n_replies, cap_replies;
+    bool is_replying;
 };
 
 void world_init(struct world *world, const struct engine_config *config); /* config may be NULL */
