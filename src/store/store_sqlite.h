@@ -94,7 +94,9 @@ dr_code sqlite_tally(struct store_sqlite *sqlite, int64_t n_live, int64_t n_done
 #define SQLITE_COLUMNS 39
 #define SQLITE_WAKE_COLUMN (SQLITE_COLUMNS_FIXED + 5 + 4)
 
-void sqlite_bind_id(sqlite3_stmt *statement, int at, struct id id); /* none = NULL; copied */
+/* None = NULL. Not copied, like every other value: it lives until the statement has run. A copy could fail, and
+ * a NULL in its place would change another call, or none. */
+void sqlite_bind_id(sqlite3_stmt *statement, int at, const struct id *id);
 struct id sqlite_column_id(sqlite3_stmt *statement, int at);
 /* The record of the present row of a `SELECT SQLITE_ALL`. Owned by the caller; nothing on failure. */
 dr_code sqlite_read_record(struct store_sqlite *sqlite, sqlite3_stmt *row, struct call_record *ret_record,

@@ -9,12 +9,12 @@
 #define NOTHING ((const uint8_t *)"")
 #define RECORD_EVERY (RECORD_CODE | RECORD_PROGRESS | RECORD_POLL | RECORD_RESULT)
 
-void sqlite_bind_id(sqlite3_stmt *statement, int at, struct id id)
+void sqlite_bind_id(sqlite3_stmt *statement, int at, const struct id *id)
 {
-    if (id_is_none(id))
+    if (id_is_none(*id))
         sqlite3_bind_null(statement, at);
     else
-        sqlite3_bind_blob(statement, at, id.bytes, ID_BYTES, SQLITE_TRANSIENT);
+        sqlite3_bind_blob(statement, at, id->bytes, ID_BYTES, SQLITE_STATIC);
 }
 
 static void bind_text(sqlite3_stmt *statement, int at, const struct blob *blob)
@@ -58,10 +58,10 @@ static int64_t partition(struct id root)
 
 static int bind_fixed(sqlite3_stmt *statement, int at, const struct call_record *record)
 {
-    sqlite_bind_id(statement, at++, record->id);
+    sqlite_bind_id(statement, at++, &record->id);
     sqlite3_bind_int64(statement, at++, partition(record->root));
-    sqlite_bind_id(statement, at++, record->parent);
-    sqlite_bind_id(statement, at++, record->root);
+    sqlite_bind_id(statement, at++, &record->parent);
+    sqlite_bind_id(statement, at++, &record->root);
     sqlite3_bind_int64(statement, at++, record->project);
     sqlite3_bind_int64(statement, at++, record->parent_generation);
     sqlite3_bind_int64(statement, at++, record->depth);
@@ -186,7 +186,7 @@ static dr_code update(struct store_sqlite *sqlite, const struct batch_op *op, st
         at = bind_poll(statement, at, &op->record);
     if (op->fields & RECORD_RESULT)
         at = bind_result(statement, at, &op->record);
-    sqlite_bind_id(statement, at, op->record.id);
+    sqlite_bind_id(statement, at, &op->record.id);
     code = sqlite_step(sqlite, statement, "commit", error);
     if (!code && sqlite3_changes(sqlite->database) != 1) {
         char id[ID_TEXT_SIZE];
@@ -203,7 +203,7 @@ static dr_code touch(struct store_sqlite *sqlite, enum statement which, const ch
     dr_code code = sqlite_statement(sqlite, which, text, &statement, error);
     if (code)
         return code;
-    sqlite_bind_id(statement, 1, id);
+    sqlite_bind_id(statement, 1, &id);
     return sqlite_step(sqlite, statement, "commit", error);
 }
 

@@ -37,9 +37,9 @@ static void bind_filter(sqlite3_stmt *row, const struct store_filter *filter)
                        filter->project); /* a parameter that is not in the text is refused, harmlessly */
     sqlite3_bind_int(row, 2, filter->state);
     sqlite3_bind_int(row, 3, filter->status);
-    sqlite_bind_id(row, 4, filter->root);
-    sqlite_bind_id(row, 5, filter->parent);
-    sqlite_bind_id(row, 6, filter->before);
+    sqlite_bind_id(row, 4, &filter->root);
+    sqlite_bind_id(row, 5, &filter->parent);
+    sqlite_bind_id(row, 6, &filter->before);
     sqlite3_bind_text(row, 7, (const char *)filter->function.data, (int)filter->function.len, SQLITE_STATIC);
     sqlite3_bind_text(row, 8, (const char *)filter->endpoint.data, (int)filter->endpoint.len, SQLITE_STATIC);
 }

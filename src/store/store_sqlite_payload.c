@@ -43,7 +43,7 @@ static dr_code put(struct store_sqlite *sqlite, struct id id, const struct place
     if (code)
         return code;
     sqlite->has_payloads = true;
-    sqlite_bind_id(statement, 1, id);
+    sqlite_bind_id(statement, 1, &id);
     sqlite3_bind_int(statement, 2, (int)place->which);
     sqlite3_bind_blob(statement, 3, place->blob->data, (int)place->blob->len, SQLITE_STATIC);
     return sqlite_step(sqlite, statement, "commit", error);
@@ -58,7 +58,7 @@ static dr_code remove_range(struct store_sqlite *sqlite, struct id id, enum sqli
                          "DELETE FROM payload WHERE call=?1 AND field BETWEEN ?2 AND ?3", &statement, error);
     if (code)
         return code;
-    sqlite_bind_id(statement, 1, id);
+    sqlite_bind_id(statement, 1, &id);
     sqlite3_bind_int(statement, 2, (int)first);
     sqlite3_bind_int(statement, 3, (int)last);
     return sqlite_step(sqlite, statement, "commit", error);
@@ -110,7 +110,7 @@ dr_code sqlite_read_payload(struct store_sqlite *sqlite, struct id id, enum sqli
                                     "SELECT bytes FROM payload WHERE call=?1 AND field=?2", &row, error);
     if (code)
         return code;
-    sqlite_bind_id(row, 1, id);
+    sqlite_bind_id(row, 1, &id);
     sqlite3_bind_int(row, 2, (int)which);
     int result = sqlite3_step(row);
     char text[ID_TEXT_SIZE];

@@ -173,7 +173,7 @@ dr_code sqlite_read(struct store *store, struct id id, struct call_record *ret_r
         sqlite_statement(sqlite, STATEMENT_READ, "SELECT " SQLITE_ALL " FROM call WHERE id=?", &row, error);
     if (code)
         return code;
-    sqlite_bind_id(row, 1, id);
+    sqlite_bind_id(row, 1, &id);
     int result = sqlite3_step(row);
     char text[ID_TEXT_SIZE];
     if (result == SQLITE_ROW)
@@ -197,7 +197,7 @@ static dr_code count_live_children(struct store_sqlite *sqlite, struct id parent
                          &row, error);
     if (code)
         return code;
-    sqlite_bind_id(row, 1, parent);
+    sqlite_bind_id(row, 1, &parent);
     sqlite3_bind_int64(row, 2, generation);
     int result = sqlite3_step(row);
     if (result == SQLITE_ROW)
@@ -224,7 +224,7 @@ dr_code sqlite_read_children(struct store *store, struct id parent, uint32_t gen
                                 &row, error);
     if (code)
         return code;
-    sqlite_bind_id(row, 1, parent);
+    sqlite_bind_id(row, 1, &parent);
     sqlite3_bind_int64(row, 2, generation);
     code = sqlite_collect(sqlite, row, SIZE_MAX, ret_done, "read children", error);
     if (!code)
@@ -245,7 +245,7 @@ dr_code sqlite_scan_due(struct store *store, struct store_cursor after, int64_t 
     if (code)
         return code;
     sqlite3_bind_int64(row, 1, after.wake_ns);
-    sqlite3_bind_blob(row, 2, after.id.bytes, ID_BYTES, SQLITE_TRANSIENT);
+    sqlite3_bind_blob(row, 2, after.id.bytes, ID_BYTES, SQLITE_STATIC);
     struct store_scan_result scan = {.is_complete = true, .next_wake_ns = TIME_NEVER};
     size_t bytes = 0;
     int result;
@@ -286,7 +286,7 @@ dr_code sqlite_scan_live_children(struct store *store, struct id parent, uint32_
                                     &row, error);
     if (code)
         return code;
-    sqlite_bind_id(row, 1, parent);
+    sqlite_bind_id(row, 1, &parent);
     sqlite3_bind_int64(row, 2, below_generation == UINT32_MAX ? INT64_MAX : (int64_t)below_generation);
     sqlite3_bind_int64(row, 3, (int64_t)limit);
     return sqlite_collect(sqlite, row, limit, ret_records, "scan children", error);
@@ -299,7 +299,7 @@ static dr_code scan_ids(struct store_sqlite *sqlite, enum statement which, const
     dr_code code = sqlite_statement(sqlite, which, text, &row, error);
     if (code)
         return code;
-    sqlite3_bind_blob(row, 1, after.bytes, ID_BYTES, SQLITE_TRANSIENT);
+    sqlite3_bind_blob(row, 1, after.bytes, ID_BYTES, SQLITE_STATIC);
     sqlite3_bind_int64(row, 2, (int64_t)limit);
     size_t n = 0;
     int result;

@@ -37,7 +37,7 @@ static dr_code delete_one(struct store_sqlite *sqlite, struct id id, struct dr_e
         sqlite_statement(sqlite, STATEMENT_PURGE, "DELETE FROM call WHERE id=?", &statement, error);
     if (code)
         return code;
-    sqlite_bind_id(statement, 1, id);
+    sqlite_bind_id(statement, 1, &id);
     code = sqlite_step(sqlite, statement, "purge", error);
     return code ? code : sqlite_remove_payloads(sqlite, id, error);
 }
