@@ -119,10 +119,16 @@ static void pauses_double_up_to_five_seconds(void **state)
     sem_destroy(&done);
 }
 
-static void wait_for(struct store *store, void *arg)
+struct gate {
+    sem_t entered, open;
+};
+
+static void pass_gate(struct store *store, void *arg)
 {
+    struct gate *gate = arg;
     (void)store;
-    while (sem_wait(arg) != 0)
+    sem_post(&gate->entered);
+    while (sem_wait(&gate->open) != 0)
         ;
 }
 
@@ -130,18 +136,22 @@ static void a_group_is_bounded_by_its_batches(void **state)
 {
     (void)state;
     struct failing failing;
-    sem_t gate;
-    sem_init(&gate, 0, 0);
+    struct gate gate;
+    sem_init(&gate.entered, 0, 0);
+    sem_init(&gate.open, 0, 0);
     struct store_queue *queue = start(&failing, 0);
-    store_queue_run(queue, wait_for, &gate);
+    store_queue_run(queue, pass_gate, &gate);
+    while (sem_wait(&gate.entered) != 0) /* from here on what is pushed gathers */
+        ;
     for (uint64_t i = 1; i <= 1030; i++)
         store_queue_commit(queue, batch_create(i), NULL, NULL);
-    sem_post(&gate);
+    sem_post(&gate.open);
     store_queue_stop(queue);
     assert_int_equal(failing.n_commits, 2);
     assert_int_equal(failing.sizes[0] + failing.sizes[1], 1030);
     assert_int_equal(failing.sizes[0], 1024);
-    sem_destroy(&gate);
+    sem_destroy(&gate.entered);
+    sem_destroy(&gate.open);
 }
 
 static void a_queue_that_gets_no_thread_is_refused(void **state)
