@@ -17,8 +17,12 @@ done
 [ -n "$missing" ] || exit 0
 
 if [ "$(id -u)" -ne 0 ]; then
-    echo "Packages are missing. Run:" >&2
-    echo "    sudo apt-get install -y --no-install-recommends$missing" >&2
+    # The lists of a fresh machine are empty, so the command fetches them, too.
+    as_root="su -c"
+    ! command -v sudo >/dev/null 2>&1 || as_root="sudo sh -c"
+    echo "These packages are missing:$missing" >&2
+    echo "This command installs them:" >&2
+    echo "    $as_root 'apt-get update && apt-get install -y --no-install-recommends$missing'" >&2
     exit 1
 fi
 echo "Installing:$missing" >&2

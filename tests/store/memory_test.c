@@ -22,9 +22,14 @@ static long resident_kib(void)
     return resident * (sysconf(_SC_PAGESIZE) / 1024);
 }
 
+#ifndef __has_feature
+#define __has_feature(feature) 0 /* gcc says it with macros */
+#endif
+
 static bool is_sanitized(void)
 {
-#if defined __SANITIZE_ADDRESS__ || defined __SANITIZE_THREAD__
+#if defined __SANITIZE_ADDRESS__ || defined __SANITIZE_THREAD__ || __has_feature(address_sanitizer) || \
+    __has_feature(thread_sanitizer)
     return true; /* whose own memory would be measured */
 #else
     return false;
