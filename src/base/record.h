@@ -106,6 +106,23 @@ struct batch {
     size_t cap_ops;
 };
 
+/* A purge looks at done calls in the order (done_ns, id), those behind (after_done_ns, after) and with done_ns <
+ * done_before_ns, at most `limit` of them, and deletes those whose result nobody can need. */
+struct purge_order {
+    int64_t after_done_ns;
+    struct id after;
+    int64_t done_before_ns;
+    size_t limit;
+};
+
+struct purge_result {
+    size_t n_purged;
+    size_t n_kept;            /* looked at, but needed */
+    int64_t reached_done_ns;  /* the last one looked at, where the next purge goes on; as ordered when there was none */
+    struct id reached;
+    int64_t next_done_ns;     /* of the first done call behind it; TIME_NEVER when none */
+};
+
 /* One more reference to every blob: *target becomes an independent copy. */
 void record_copy(struct call_record *target, const struct call_record *source);
 /* Releases the blobs and zeroes the record. Accepts a zeroed record. */

@@ -59,6 +59,8 @@ struct engine *engine_create(const struct engine_config *config)
     engine->edge.wake_ns = INT64_MIN;
     engine->far_wake_ns = TIME_NEVER;
     engine->next_purge_ns = TIME_NEVER;
+    engine->next_pass_ns = TIME_NEVER;
+    engine->purge_at_ns = INT64_MIN;
     struct scheduler_config scheduler = {.in_flight_max = engine->config.in_flight_max,
                                          .group_cap = engine->config.group_cap, .random = &engine->random};
     engine->scheduler = scheduler_create(&scheduler);
@@ -84,7 +86,7 @@ static void recover(struct engine *engine)
     engine->far_wake_ns = INT64_MIN;
     engine->has_mail_to_scan = true;
     engine->has_sweeps_to_scan = true;
-    engine->next_purge_ns = engine->now_ns;
+    purge_recover(engine);
 }
 
 static void durable(struct engine *engine, uint64_t sequence)
@@ -171,9 +173,7 @@ static int64_t next_deadline(const struct engine *engine)
         when = least(when, call->key);
     if (waiter)
         when = least(when, waiter->key);
-    if (!engine->is_purging)
-        when = least(when, engine->next_purge_ns);
-    return when;
+    return least(when, purge_deadline(engine));
 }
 
 void engine_step(struct engine *engine, const struct engine_event *event, int64_t now_ns,

@@ -104,10 +104,7 @@ struct engine_event {
             const struct id *ids;         /* MAIL_SCANNED, SWEEPS_SCANNED; borrowed */
             size_t n;                     /* fewer than the limit asked for = the end */
         } found;
-        struct {
-            size_t n_purged;
-            int64_t next_done_ns;
-        } purged;
+        struct purge_result purged;
     };
 };
 
@@ -153,10 +150,7 @@ struct engine_effect {
             size_t limit;
             size_t bytes_max;
         } read;
-        struct {
-            int64_t done_before_ns;
-            size_t limit;
-        } purge;
+        struct purge_order purge;
     };
 };
 

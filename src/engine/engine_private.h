@@ -1,9 +1,9 @@
-/* The engine's insides, shared by the files of src/engine only. docs/design/engine.md has the rules (E1 to E11) that
+/* The engine's insides, shared by the files of src/engine only. docs/design/engine.md has the rules (E1 to E12) that
  * this code cites; T1 to T9 and I1 to I8 are the design's.
  *
  * Files, each using only those before it: output.c (batch, effects, what is held back), mail.c, sweep.c, creation.c,
  * resident.c (what is in memory, E1 E2), wait.c, poll.c (T6 T7), finish.c (T3 T4 T5 T9), submit.c (T1), attempt.c (T2,
- * replies), cancel.c (T8), read.c (loads and scans, E3 E4), engine.c (create, step, deadlines). why.c looks on. */
+ * replies), cancel.c (T8), read.c (loads and scans, E3 E4), purge.c (E12), engine.c (create, step, deadlines). why.c looks on. */
 #ifndef ENGINE_ENGINE_PRIVATE_H
 #define ENGINE_ENGINE_PRIVATE_H
 
@@ -28,6 +28,9 @@
 #define ENGINE_BACKLOG_PAUSE_MAX_NS (600 * NS_PER_S) /* ... and never longer than this */
 #define ENGINE_PURGE_LIMIT 1000u
 #define ENGINE_PURGE_PAUSE_NS (1 * NS_PER_S)
+#define ENGINE_PURGE_PASS_PART 16 /* purging begins anew, for what was still needed, after a 16th of the retention ... */
+#define ENGINE_PURGE_KEPT_NS (100 * NS_PER_US) /* ... or so long for each result to be looked at again ... */
+#define ENGINE_PURGE_PASS_MAX_NS (3600 * NS_PER_S) /* ... but after an hour at the latest */
 /* Results outstanding and undelivered of one call (docs/design/engine.md, Polls). */
 #define ENGINE_MAIL_MAX 100000u
 #define ENGINE_RESULTS_MAX 10000u
@@ -176,8 +179,13 @@ struct engine {
     bool has_mail_to_scan, has_sweeps_to_scan;
     struct id mail_after, sweeps_after;
 
+    /* purging (E12) */
     int64_t next_purge_ns;
     bool is_purging;
+    int64_t purge_at_ns;         /* the pass has come so far, in the order of completion */
+    struct id purge_at;
+    int64_t next_pass_ns;
+    uint64_t n_kept;             /* the pass left so many that are still needed by someone */
 
     struct engine_counts counts;
 };
@@ -222,8 +230,13 @@ void read_children_scanned(struct engine *engine, const struct engine_event *eve
 void read_mail_scanned(struct engine *engine, const struct engine_event *event);
 void read_sweeps_scanned(struct engine *engine, const struct engine_event *event);
 int64_t read_deadline(const struct engine *engine);
+
+/* purge.c */
+void purge_recover(struct engine *engine);
+void purge_plan(struct engine *engine); /* a call is done: it will have to go */
 void purge_maybe(struct engine *engine);
 void purge_purged(struct engine *engine, const struct engine_event *event);
+int64_t purge_deadline(const struct engine *engine);
 
 /* submit.c */
 void submit_calls(struct engine *engine, const struct engine_event *event);

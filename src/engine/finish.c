@@ -67,8 +67,7 @@ void finish_call(struct engine *engine, struct call *call, const struct outcome 
         poll_deliver(engine, record, sequence);
     wait_wake(engine, record, sequence);
     engine->counts.done++;
-    if (engine->next_purge_ns == TIME_NEVER && !engine->is_purging)
-        engine->next_purge_ns = time_add(time_add(engine->now_ns, engine->config.retention_ns), ENGINE_PURGE_PAUSE_NS);
+    purge_plan(engine);
     resident_remove(engine, call);
 }
 

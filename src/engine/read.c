@@ -1,4 +1,4 @@
-/* Reading the store: loads of one call (E3), scans of many (E4), recovery (E10), purging. */
+/* Reading the store: loads of one call (E3), scans of many (E4), recovery (E10). */
 #include "engine/engine_private.h"
 
 /* E6: what the store knew, merged with what arrived since. */
@@ -321,31 +321,4 @@ int64_t read_deadline(const struct engine *engine)
     if (engine->has_backlog && engine->next_backlog_ns < when)
         when = engine->next_backlog_ns;
     return when;
-}
-
-void purge_maybe(struct engine *engine)
-{
-    if (engine->is_purging || engine->now_ns < engine->next_purge_ns)
-        return;
-    engine->is_purging = true;
-    engine->next_purge_ns = TIME_NEVER;
-    struct engine_effect *effect = output_effect(engine, ENGINE_PURGE, 0);
-    effect->purge.done_before_ns = time_add(engine->now_ns, -engine->config.retention_ns);
-    effect->purge.limit = ENGINE_PURGE_LIMIT;
-}
-
-void purge_purged(struct engine *engine, const struct engine_event *event)
-{
-    CHECK(engine->is_purging);
-    engine->is_purging = false;
-    int64_t when = event->purged.n_purged == ENGINE_PURGE_LIMIT
-                       ? engine->now_ns
-                       : time_add(time_add(event->purged.next_done_ns, engine->config.retention_ns),
-                                  ENGINE_PURGE_PAUSE_NS);
-    int64_t soonest = time_add(engine->now_ns, ENGINE_PURGE_PAUSE_NS);
-    if (event->purged.next_done_ns == TIME_NEVER)
-        when = TIME_NEVER;
-    else if (event->purged.n_purged < ENGINE_PURGE_LIMIT && when < soonest)
-        when = time_add(engine->now_ns, engine->config.retention_ns); /* what is left is still needed by someone */
-    engine->next_purge_ns = when < engine->next_purge_ns ? when : engine->next_purge_ns;
 }

@@ -47,8 +47,7 @@ struct engine_read {
     struct store_scan_result scan;
     struct id *ids;
     size_t n_ids;
-    size_t n_purged;
-    int64_t next_done_ns;
+    struct purge_result purged;
 };
 
 static void engine_read_free(struct engine_read *read)
@@ -107,8 +106,7 @@ static dr_code read_once(struct engine_read *read, struct store *store, struct d
     case ENGINE_SCAN_SWEEPS:
         return scan_ids(read, store, error);
     case ENGINE_PURGE:
-        return store_purge(store, effect->purge.done_before_ns, effect->purge.limit, &read->n_purged,
-                           &read->next_done_ns, error);
+        return store_purge(store, &effect->purge, &read->purged, error);
     default:
         CHECK(!"an effect that reads");
         return DR_INTERNAL;
@@ -192,8 +190,7 @@ static struct engine_event event_of(struct engine_read *read)
         break;
     default:
         event.kind = ENGINE_PURGED;
-        event.purged.n_purged = read->n_purged;
-        event.purged.next_done_ns = read->next_done_ns;
+        event.purged = read->purged;
         break;
     }
     return event;

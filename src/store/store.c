@@ -58,10 +58,10 @@ dr_code store_list(struct store *store, const struct store_filter *filter, struc
     return store->methods->list(store, filter, ret_records, error);
 }
 
-dr_code store_purge(struct store *store, int64_t done_before_ns, size_t limit, size_t *ret_purged,
-                    int64_t *ret_next_done_ns, struct dr_error *error)
+dr_code store_purge(struct store *store, const struct purge_order *order, struct purge_result *ret_result,
+                    struct dr_error *error)
 {
-    return store->methods->purge(store, done_before_ns, limit, ret_purged, ret_next_done_ns, error);
+    return store->methods->purge(store, order, ret_result, error);
 }
 
 dr_code store_counts(struct store *store, struct store_counts *ret_counts, struct dr_error *error)

@@ -69,8 +69,7 @@ struct store_methods {
                            struct dr_error *);
     dr_code (*list)(struct store *, const struct store_filter *, struct store_records *ret_records,
                     struct dr_error *);
-    dr_code (*purge)(struct store *, int64_t done_before_ns, size_t limit, size_t *ret_purged,
-                     int64_t *ret_next_done_ns, struct dr_error *);
+    dr_code (*purge)(struct store *, const struct purge_order *, struct purge_result *ret_result, struct dr_error *);
     dr_code (*counts)(struct store *, struct store_counts *ret_counts, struct dr_error *);
     void (*close)(struct store *);
 };
@@ -128,11 +127,10 @@ dr_code store_scan_sweeps(struct store *store, struct id after, size_t limit, st
 #define STORE_LISTED_BYTES_MAX 2000u
 dr_code store_list(struct store *store, const struct store_filter *filter, struct store_records *ret_records,
                    struct dr_error *error);
-/* Deletes at most `limit` done calls with done_ns < done_before whose result nobody can need: roots, children
- * with consumed mail, children whose parent is done or gone. ret_next_done_ns: done_ns of the oldest done
- * call that is left, TIME_NEVER when none. A call with sweep_below set is not purged. */
-dr_code store_purge(struct store *store, int64_t done_before_ns, size_t limit, size_t *ret_purged,
-                    int64_t *ret_next_done_ns, struct dr_error *error);
+/* Deletes done calls whose result nobody can need: roots, children with consumed mail, children whose parent is
+ * done or gone; but none with sweep_below set. See base/record.h. */
+dr_code store_purge(struct store *store, const struct purge_order *order, struct purge_result *ret_result,
+                    struct dr_error *error);
 dr_code store_counts(struct store *store, struct store_counts *ret_counts, struct dr_error *error);
 
 void store_records_deinit(struct store_records *records); /* accepts a zeroed struct */

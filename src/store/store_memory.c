@@ -184,26 +184,34 @@ static bool is_purgeable(const struct store_memory *memory, const struct call_re
     return !parent || parent->record.state == CALL_DONE;
 }
 
-static dr_code purge(struct store *store, int64_t done_before_ns, size_t limit, size_t *ret_purged,
-                     int64_t *ret_next_done_ns, struct dr_error *error)
+static dr_code purge(struct store *store, const struct purge_order *order, struct purge_result *ret_result,
+                     struct dr_error *error)
 {
     (void)error;
     struct store_memory *memory = memory_self(store);
-    size_t n = 0;
-    struct ordered_node *next;
-    for (struct ordered_node *node = ordered_first(&memory->by_done); node && n < limit; node = next) {
+    struct purge_result result = {
+        .reached_done_ns = order->after_done_ns, .reached = order->after, .next_done_ns = TIME_NEVER};
+    struct row key = {0};
+    key.record.done_ns = order->after_done_ns;
+    key.record.id = order->after;
+    struct ordered_node *node = ordered_after(&memory->by_done, &key.by_done, false);
+    while (node && result.n_purged + result.n_kept < order->limit) {
         struct row *row = container_of(node, struct row, by_done);
-        next = ordered_after(&memory->by_done, node, false);
-        if (row->record.done_ns >= done_before_ns)
+        if (row->record.done_ns >= order->done_before_ns)
             break;
+        node = ordered_after(&memory->by_done, node, false);
+        result.reached_done_ns = row->record.done_ns;
+        result.reached = row->record.id;
         if (is_purgeable(memory, &row->record)) {
             remove_row(memory, row);
-            n++;
+            result.n_purged++;
+        } else {
+            result.n_kept++;
         }
     }
-    struct ordered_node *oldest = ordered_first(&memory->by_done);
-    *ret_next_done_ns = oldest ? container_of(oldest, struct row, by_done)->record.done_ns : TIME_NEVER;
-    *ret_purged = n;
+    if (node)
+        result.next_done_ns = container_of(node, struct row, by_done)->record.done_ns;
+    *ret_result = result;
     return DR_OK;
 }
 

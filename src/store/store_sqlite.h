@@ -146,8 +146,8 @@ dr_code sqlite_scan_sweeps(struct store *store, struct id after, size_t limit, s
                            size_t *ret_n, struct dr_error *error);
 dr_code sqlite_list(struct store *store, const struct store_filter *filter, struct store_records *ret_records,
                     struct dr_error *error);
-dr_code sqlite_purge(struct store *store, int64_t done_before_ns, size_t limit, size_t *ret_purged,
-                     int64_t *ret_next_done_ns, struct dr_error *error);
+dr_code sqlite_purge(struct store *store, const struct purge_order *order, struct purge_result *ret_result,
+                     struct dr_error *error);
 dr_code sqlite_counts(struct store *store, struct store_counts *ret_counts, struct dr_error *error);
 
 #endif

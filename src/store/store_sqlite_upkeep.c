@@ -5,28 +5,35 @@
 #include "base/error.h"
 #include "base/mem.h"
 
-static dr_code find_purgeable(struct store_sqlite *sqlite, int64_t done_before_ns, size_t limit,
-                              struct id *ids, size_t *ret_n, struct dr_error *error)
+/* Looks at no more rows than are ordered, so that what must be kept costs no more than what goes. */
+static dr_code find_purgeable(struct store_sqlite *sqlite, const struct purge_order *order, struct id *ids,
+                              struct purge_result *result, struct dr_error *error)
 {
     sqlite3_stmt *row;
     dr_code code = sqlite_statement(
         sqlite, STATEMENT_PURGE_FIND,
-        "SELECT id FROM call AS c INDEXED BY call_done WHERE c.state=3 AND c.done_ns < ?1 AND c.sweep=0 AND "
-        "(c.mail <> 1 OR NOT EXISTS (SELECT 1 FROM call AS p WHERE p.id=c.parent AND p.state IN (1,2))) "
-        "ORDER BY c.done_ns, c.id LIMIT ?2",
+        "SELECT c.id, c.done_ns, c.sweep=0 AND (c.mail <> 1 OR NOT EXISTS (SELECT 1 FROM call AS p WHERE "
+        "p.id=c.parent AND p.state IN (1,2))) FROM call AS c INDEXED BY call_done WHERE c.state=3 AND "
+        "(c.done_ns,c.id) > (?1,?2) AND c.done_ns < ?3 ORDER BY c.done_ns, c.id LIMIT ?4",
         &row, error);
     if (code)
         return code;
-    sqlite3_bind_int64(row, 1, done_before_ns);
-    sqlite3_bind_int64(row, 2, (int64_t)limit);
-    size_t n = 0;
-    int result;
-    while ((result = sqlite3_step(row)) == SQLITE_ROW)
-        ids[n++] = sqlite_column_id(row, 0);
-    if (result != SQLITE_DONE)
-        code = sqlite_fail(sqlite, result, "purge", error);
+    sqlite3_bind_int64(row, 1, order->after_done_ns);
+    sqlite3_bind_blob(row, 2, order->after.bytes, ID_BYTES, SQLITE_TRANSIENT);
+    sqlite3_bind_int64(row, 3, order->done_before_ns);
+    sqlite3_bind_int64(row, 4, (int64_t)order->limit);
+    int rc;
+    while ((rc = sqlite3_step(row)) == SQLITE_ROW) {
+        result->reached = sqlite_column_id(row, 0);
+        result->reached_done_ns = sqlite3_column_int64(row, 1);
+        if (sqlite3_column_int(row, 2))
+            ids[result->n_purged++] = result->reached;
+        else
+            result->n_kept++;
+    }
+    if (rc != SQLITE_DONE)
+        code = sqlite_fail(sqlite, rc, "purge", error);
     sqlite3_reset(row);
-    *ret_n = n;
     return code;
 }
 
@@ -54,44 +61,43 @@ static dr_code delete_all(struct store_sqlite *sqlite, const struct id *ids, siz
     return sqlite_end(sqlite, code, error);
 }
 
-static dr_code next_done(struct store_sqlite *sqlite, int64_t *ret_done_ns, struct dr_error *error)
+static dr_code find_next_done(struct store_sqlite *sqlite, struct purge_result *result, struct dr_error *error)
 {
     sqlite3_stmt *row;
-    dr_code code = sqlite_statement(
-        sqlite, STATEMENT_NEXT_DONE,
-        "SELECT done_ns FROM call INDEXED BY call_done WHERE state=3 ORDER BY done_ns LIMIT 1", &row, error);
+    dr_code code = sqlite_statement(sqlite, STATEMENT_NEXT_DONE,
+                                    "SELECT done_ns FROM call INDEXED BY call_done WHERE state=3 AND "
+                                    "(done_ns,id) > (?1,?2) ORDER BY done_ns, id LIMIT 1",
+                                    &row, error);
     if (code)
         return code;
-    int result = sqlite3_step(row);
-    if (result == SQLITE_ROW)
-        *ret_done_ns = sqlite3_column_int64(row, 0);
-    else if (result == SQLITE_DONE)
-        *ret_done_ns = TIME_NEVER;
-    else
-        code = sqlite_fail(sqlite, result, "purge", error);
+    sqlite3_bind_int64(row, 1, result->reached_done_ns);
+    sqlite3_bind_blob(row, 2, result->reached.bytes, ID_BYTES, SQLITE_TRANSIENT);
+    int rc = sqlite3_step(row);
+    if (rc == SQLITE_ROW)
+        result->next_done_ns = sqlite3_column_int64(row, 0);
+    else if (rc != SQLITE_DONE)
+        code = sqlite_fail(sqlite, rc, "purge", error);
     sqlite3_reset(row);
     return code;
 }
 
-dr_code sqlite_purge(struct store *store, int64_t done_before_ns, size_t limit, size_t *ret_purged,
-                     int64_t *ret_next_done_ns, struct dr_error *error)
+dr_code sqlite_purge(struct store *store, const struct purge_order *order, struct purge_result *ret_result,
+                     struct dr_error *error)
 {
     struct store_sqlite *sqlite = sqlite_self(store);
-    struct id *ids = mem_alloc(limit * sizeof *ids);
-    size_t n = 0;
-    dr_code code = ids ? find_purgeable(sqlite, done_before_ns, limit, ids, &n, error)
+    struct purge_result result = {
+        .reached_done_ns = order->after_done_ns, .reached = order->after, .next_done_ns = TIME_NEVER};
+    struct id *ids = mem_alloc(order->limit * sizeof *ids);
+    dr_code code = ids ? find_purgeable(sqlite, order, ids, &result, error)
                        : error_set(error, DR_NO_MEMORY, "purge: out of memory");
-    if (!code && n > 0)
-        code = delete_all(sqlite, ids, n, error);
-    mem_free(ids);
-    int64_t oldest_ns = TIME_NEVER;
     if (!code)
-        code = next_done(sqlite, &oldest_ns, error);
-    if (code)
-        return code;
-    *ret_purged = n;
-    *ret_next_done_ns = oldest_ns;
-    return DR_OK;
+        code = find_next_done(sqlite, &result, error);
+    if (!code && result.n_purged > 0)
+        code = delete_all(sqlite, ids, result.n_purged, error);
+    mem_free(ids);
+    if (!code)
+        *ret_result = result;
+    return code;
 }
 
 /* Kept by every transaction, because counting ten million rows takes seconds. */

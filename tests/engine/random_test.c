@@ -314,8 +314,7 @@ static void do_scan_others(const struct engine_effect *read, struct answer *answ
         event->found.n = answer->records.n_records;
     } else if (read->kind == ENGINE_PURGE) {
         event->kind = ENGINE_PURGED;
-        assert_int_equal(store_purge(h.store, read->purge.done_before_ns, read->purge.limit, &event->purged.n_purged,
-                                     &event->purged.next_done_ns, NULL), DR_OK);
+        assert_int_equal(store_purge(h.store, &read->purge, &event->purged, NULL), DR_OK);
     } else {
         bool is_mail = read->kind == ENGINE_SCAN_MAIL;
         event->kind = is_mail ? ENGINE_MAIL_SCANNED : ENGINE_SWEEPS_SCANNED;

@@ -121,8 +121,7 @@ static void read_ids(struct world *world, const struct engine_effect *effect)
 static void purge(struct world *world, const struct engine_effect *effect)
 {
     struct engine_event event = {.kind = ENGINE_PURGED};
-    assert_int_equal(store_purge(world->store, effect->purge.done_before_ns, effect->purge.limit,
-                                 &event.purged.n_purged, &event.purged.next_done_ns, NULL), DR_OK);
+    assert_int_equal(store_purge(world->store, &effect->purge, &event.purged, NULL), DR_OK);
     world_event(world, &event);
 }
 

@@ -343,10 +343,10 @@ static void long_payloads_lie_apart_and_go_with_their_call(void **state)
     assert_same_call(&record, &stored);
     record_deinit(&stored);
     record_deinit(&record);
-    size_t n_purged = 0;
-    int64_t next_ns;
-    assert_int_equal(store_purge(subject->store, 11, 10, &n_purged, &next_ns, NULL), DR_OK);
-    assert_int_equal(n_purged, 1);
+    struct purge_order order = {.done_before_ns = 11, .limit = 10};
+    struct purge_result purged;
+    assert_int_equal(store_purge(subject->store, &order, &purged, NULL), DR_OK);
+    assert_int_equal(purged.n_purged, 1);
     close_only(subject);
     assert_int_equal(sql_number(subject->path, "SELECT count(*) FROM payload"), 0);
     mem_free(text);
@@ -483,7 +483,6 @@ static void no_read_looks_through_a_table_or_sorts(void **state)
     struct call_record record = {0};
     struct id ids[10];
     uint64_t n_outstanding;
-    int64_t next_ns;
     size_t n;
     put_many(subject);
     for (uint64_t i = 1000; i < 1050; i++) {
@@ -504,7 +503,9 @@ static void no_read_looks_through_a_table_or_sorts(void **state)
     assert_int_equal(store_scan_mail(store, call_id(1), 10, ids, &n, NULL), DR_OK);
     assert_int_equal(store_scan_sweeps(store, call_id(1), 10, ids, &n, NULL), DR_OK);
     assert_int_equal(store_counts(store, &counts, NULL), DR_OK);
-    assert_int_equal(store_purge(store, 1020, 10, &n, &next_ns, NULL), DR_OK);
+    struct purge_order order = {.done_before_ns = 1020, .limit = 10};
+    struct purge_result purged;
+    assert_int_equal(store_purge(store, &order, &purged, NULL), DR_OK);
     size_t n_statements = 0;
     sqlite3_stmt *statement = NULL;
     while ((statement = sqlite3_next_stmt(sqlite_self(store)->database, statement))) {

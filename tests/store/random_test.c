@@ -263,12 +263,19 @@ static void compare_counts(struct pair *pair)
 
 static void purge_both(struct pair *pair)
 {
-    size_t n_a = 0, n_b = 0, limit = 1 + below(pair, 20);
-    int64_t before_ns = some_time(pair), next_a = 0, next_b = 0;
-    assert_int_equal(store_purge(pair->memory->store, before_ns, limit, &n_a, &next_a, NULL), DR_OK);
-    assert_int_equal(store_purge(pair->sqlite->store, before_ns, limit, &n_b, &next_b, NULL), DR_OK);
-    assert_int_equal(n_a, n_b);
-    assert_int_equal(next_a, next_b);
+    struct purge_order order = {.limit = 1 + below(pair, 20), .done_before_ns = some_time(pair)};
+    if (below(pair, 2)) {
+        order.after_done_ns = some_time(pair);
+        order.after = call_id(below(pair, CALLS_MAX));
+    }
+    struct purge_result a, b;
+    assert_int_equal(store_purge(pair->memory->store, &order, &a, NULL), DR_OK);
+    assert_int_equal(store_purge(pair->sqlite->store, &order, &b, NULL), DR_OK);
+    assert_int_equal(a.n_purged, b.n_purged);
+    assert_int_equal(a.n_kept, b.n_kept);
+    assert_int_equal(a.reached_done_ns, b.reached_done_ns);
+    assert_memory_equal(a.reached.bytes, b.reached.bytes, ID_BYTES);
+    assert_int_equal(a.next_done_ns, b.next_done_ns);
     for (uint64_t n = 0; n < pair->n_calls; n++) /* what is gone is no longer changed */
         if (!pair->is_purged[n] && !has(pair->memory, call_id(n))) {
             pair->is_purged[n] = true;

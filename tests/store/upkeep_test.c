@@ -94,18 +94,21 @@ static void filters_of_a_list_add_up(void **state)
     assert_string_equal(list(subject, filter), "");
 }
 
-struct purged {
-    size_t n;
-    int64_t next_done_ns;
-};
-
-static struct purged purge(struct subject *subject, int64_t done_before_ns, size_t limit)
+static struct purge_result purge_behind(struct subject *subject, int64_t done_ns, uint64_t n, int64_t done_before_ns,
+                                        size_t limit)
 {
-    struct purged purged = {.n = 99};
+    struct purge_order order = {
+        .after_done_ns = done_ns, .after = call_id(n), .done_before_ns = done_before_ns, .limit = limit};
+    struct purge_result purged = {.n_purged = 99};
     struct dr_error error = {0};
-    if (store_purge(subject->store, done_before_ns, limit, &purged.n, &purged.next_done_ns, &error) != DR_OK)
+    if (store_purge(subject->store, &order, &purged, &error) != DR_OK)
         fail_msg("%s", error.message);
     return purged;
+}
+
+static struct purge_result purge(struct subject *subject, int64_t done_before_ns, size_t limit)
+{
+    return purge_behind(subject, INT64_MIN, 0, done_before_ns, limit);
 }
 
 static void a_purge_deletes_the_oldest_results_up_to_its_limit(void **state)
@@ -115,15 +118,15 @@ static void a_purge_deletes_the_oldest_results_up_to_its_limit(void **state)
         put_new(subject, call_make(n));
     for (uint64_t n = 1; n <= 5; n++)
         finish(subject, n, 100 - (int64_t)n * 10); /* 5 is the oldest, at 50 */
-    struct purged purged = purge(subject, 80, 2);
-    assert_int_equal(purged.n, 2);
+    struct purge_result purged = purge(subject, 80, 2);
+    assert_int_equal(purged.n_purged, 2);
     assert_int_equal(purged.next_done_ns, 70);
     assert_string_equal(list(subject, (struct store_filter){.status = -1}), "6 3 2 1");
     purged = purge(subject, 80, 2);
-    assert_int_equal(purged.n, 1); /* 80 itself is not before 80 */
+    assert_int_equal(purged.n_purged, 1); /* 80 itself is not before 80 */
     assert_int_equal(purged.next_done_ns, 80);
     purged = purge(subject, TIME_NEVER, 10);
-    assert_int_equal(purged.n, 2);
+    assert_int_equal(purged.n_purged, 2);
     assert_int_equal(purged.next_done_ns, TIME_NEVER);
     assert_string_equal(list(subject, (struct store_filter){.status = -1}), "6");
 }
@@ -136,19 +139,20 @@ static void a_result_that_a_parent_may_need_is_not_purged(void **state)
     put_new(subject, call_make_child(3, 1, 0));
     finish(subject, 2, 10);
     finish(subject, 3, 20);
-    struct purged purged = purge(subject, 100, 10);
-    assert_int_equal(purged.n, 0);
-    assert_int_equal(purged.next_done_ns, 10);
+    struct purge_result purged = purge(subject, 100, 10);
+    assert_int_equal(purged.n_purged, 0);
+    assert_int_equal(purged.n_kept, 2);
+    assert_int_equal(purged.next_done_ns, TIME_NEVER);
     touch(subject, BATCH_CONSUME, call_id(2));
     purged = purge(subject, 100, 10);
-    assert_int_equal(purged.n, 1);
-    assert_int_equal(purged.next_done_ns, 20);
+    assert_int_equal(purged.n_purged, 1);
+    assert_int_equal(purged.n_kept, 1);
     finish(subject, 1, 30);
-    assert_int_equal(purge(subject, 25, 10).n, 1); /* the parent is done */
+    assert_int_equal(purge(subject, 25, 10).n_purged, 1); /* the parent is done */
     assert_true(has(subject, call_id(1)));
     put_new(subject, call_make_child(5, 4, 0)); /* its parent is gone */
     finish(subject, 5, 10);
-    assert_int_equal(purge(subject, 25, 10).n, 1);
+    assert_int_equal(purge(subject, 25, 10).n_purged, 1);
 }
 
 static void a_purge_passes_by_what_it_must_keep(void **state)
@@ -159,9 +163,35 @@ static void a_purge_passes_by_what_it_must_keep(void **state)
         put_new(subject, n % 2 ? call_make(n) : call_make_child(n, 1, 0));
         finish(subject, n, (int64_t)n);
     }
-    assert_int_equal(purge(subject, 100, 1).n, 1);
-    assert_int_equal(purge(subject, 100, 1).n, 1);
-    assert_string_equal(list(subject, (struct store_filter){.status = -1}), "4 2 1");
+    struct purge_result purged = purge(subject, 100, 1); /* 2 is needed, and all that one purge may look at */
+    assert_int_equal(purged.n_purged, 0);
+    assert_int_equal(purged.n_kept, 1);
+    assert_int_equal(purged.reached_done_ns, 2);
+    assert_int_equal(purged.next_done_ns, 3);
+    purged = purge_behind(subject, 2, 2, 100, 2);
+    assert_int_equal(purged.n_purged, 1);
+    assert_int_equal(purged.n_kept, 1);
+    assert_int_equal(purged.next_done_ns, 5);
+    purged = purge_behind(subject, purged.reached_done_ns, 4, 5, 2); /* 5 is too young */
+    assert_int_equal(purged.n_purged + purged.n_kept, 0);
+    assert_int_equal(purged.reached_done_ns, 4);
+    assert_int_equal(purged.next_done_ns, 5);
+    assert_string_equal(list(subject, (struct store_filter){.status = -1}), "5 4 2 1");
+}
+
+static void a_purge_goes_on_between_calls_of_one_time(void **state)
+{
+    struct subject *subject = *state;
+    for (uint64_t n = 1; n <= 5; n++) {
+        put_new(subject, call_make(n));
+        finish(subject, n, 10);
+    }
+    struct purge_result purged = purge(subject, 11, 2);
+    assert_int_equal(purged.n_purged, 2);
+    assert_int_equal(purged.next_done_ns, 10);
+    purged = purge_behind(subject, purged.reached_done_ns, 2, 11, 5);
+    assert_int_equal(purged.n_purged, 3);
+    assert_int_equal(purged.next_done_ns, TIME_NEVER);
 }
 
 static void a_call_whose_descendants_are_being_cancelled_is_not_purged(void **state)
@@ -171,9 +201,9 @@ static void a_call_whose_descendants_are_being_cancelled_is_not_purged(void **st
     call_finish(&record, 10, 1);
     record.sweep_below = UINT32_MAX;
     put_new(subject, record);
-    assert_int_equal(purge(subject, 100, 10).n, 0);
+    assert_int_equal(purge(subject, 100, 10).n_purged, 0);
     touch(subject, BATCH_SWEPT, call_id(1));
-    assert_int_equal(purge(subject, 100, 10).n, 1);
+    assert_int_equal(purge(subject, 100, 10).n_purged, 1);
 }
 
 static struct store_counts count(struct subject *subject)
@@ -215,6 +245,7 @@ int main(void)
         ON_BOTH(a_purge_deletes_the_oldest_results_up_to_its_limit),
         ON_BOTH(a_result_that_a_parent_may_need_is_not_purged),
         ON_BOTH(a_purge_passes_by_what_it_must_keep),
+        ON_BOTH(a_purge_goes_on_between_calls_of_one_time),
         ON_BOTH(a_call_whose_descendants_are_being_cancelled_is_not_purged),
         ON_BOTH(counts_follow_every_change),
     };
