@@ -19,7 +19,7 @@ static dr_code find_purgeable(struct store_sqlite *sqlite, const struct purge_or
     if (code)
         return code;
     sqlite3_bind_int64(row, 1, order->after_done_ns);
-    sqlite3_bind_blob(row, 2, order->after.bytes, ID_BYTES, SQLITE_TRANSIENT);
+    sqlite3_bind_blob(row, 2, order->after.bytes, ID_BYTES, SQLITE_STATIC);
     sqlite3_bind_int64(row, 3, order->done_before_ns);
     sqlite3_bind_int64(row, 4, (int64_t)order->limit);
     int rc;
@@ -71,7 +71,7 @@ static dr_code find_next_done(struct store_sqlite *sqlite, struct purge_result *
     if (code)
         return code;
     sqlite3_bind_int64(row, 1, result->reached_done_ns);
-    sqlite3_bind_blob(row, 2, result->reached.bytes, ID_BYTES, SQLITE_TRANSIENT);
+    sqlite3_bind_blob(row, 2, result->reached.bytes, ID_BYTES, SQLITE_STATIC);
     int rc = sqlite3_step(row);
     if (rc == SQLITE_ROW)
         result->next_done_ns = sqlite3_column_int64(row, 0);

@@ -271,6 +271,21 @@ static void a_commit_that_returned_has_left_nothing_unsynced(void **state)
     directory_remove(directory);
 }
 
+static void a_file_that_cannot_be_written_is_refused(void **state)
+{
+    struct subject *subject = *state;
+    struct store *store = NULL;
+    struct dr_error error = {0};
+    put_new(subject, call_make(1));
+    store_close(subject->store);
+    subject->store = NULL;
+    fault_set(FAULT_READ_ONLY, 1);
+    struct store_sqlite_options options = {.path = subject->path, .vfs = FAULT_VFS};
+    assert_int_equal(store_sqlite_open(&options, &store, &error), DR_UNAVAILABLE);
+    assert_non_null(strstr(error.message, "cannot be written"));
+    assert_null(store);
+}
+
 int main(int argc, char **argv)
 {
     if (argc > 1)
@@ -279,6 +294,8 @@ int main(int argc, char **argv)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(any_fault_is_told_and_the_step_can_be_done_again),
         cmocka_unit_test(a_commit_that_returned_has_left_nothing_unsynced),
+        {"a_file_that_cannot_be_written_is_refused", a_file_that_cannot_be_written_is_refused, subject_open,
+         subject_close, SUBJECT_SQLITE},
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

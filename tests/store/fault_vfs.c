@@ -175,6 +175,8 @@ static int vfs_open(sqlite3_vfs *vfs, const char *name, sqlite3_file *base, int 
     memset(file->real, 0, (size_t)faults.real->szOsFile);
     if (fails(FAULT_OPEN))
         return SQLITE_CANTOPEN;
+    if (fails(FAULT_READ_ONLY))
+        flags = (flags & ~(SQLITE_OPEN_READWRITE | SQLITE_OPEN_CREATE)) | SQLITE_OPEN_READONLY;
     int result = faults.real->xOpen(faults.real, name, file->real, flags, ret_flags);
     if (result == SQLITE_OK)
         file->base.pMethods = &METHODS;

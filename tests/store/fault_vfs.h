@@ -19,7 +19,8 @@ enum fault_kind {
     FAULT_SIZE,
     FAULT_SQLITE_MEMORY, /* SQLite's own allocations */
     FAULT_MEMORY,        /* ours (base/mem.h) */
-    FAULT_KINDS
+    FAULT_KINDS,
+    FAULT_READ_ONLY /* the opened file cannot be written; not of a sweep, because it stays so */
 };
 
 /* Before the first use of SQLite in the process. */
