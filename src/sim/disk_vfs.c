@@ -52,7 +52,6 @@ static int vfs_open(sqlite3_vfs *vfs, const char *text, sqlite3_file *file, int 
     list_init(&handle->link);
     if ((text && strlen(text) >= DISK_NAME_BYTES_MAX) || !begin(disk, DISK_OP_OPEN))
         return SQLITE_CANTOPEN;
-    bool was_there = text && sim_disk_has_file(disk, text);
     int result = text ? find_file(disk, text, flags, &handle->name) : SQLITE_OK;
     if (result != SQLITE_OK && result != SQLITE_READONLY)
         return result;
@@ -61,7 +60,7 @@ static int vfs_open(sqlite3_vfs *vfs, const char *text, sqlite3_file *file, int 
     handle->inode = text ? disk_name_now(handle->name) : disk_inode_create();
     handle->inode->n_refs += text != NULL;
     handle->is_read_only = result == SQLITE_READONLY || !(flags & SQLITE_OPEN_READWRITE);
-    handle->syncs_directory = !was_there && flags & JOURNALS;
+    handle->syncs_directory = flags & SQLITE_OPEN_CREATE && flags & JOURNALS; /* also when it is there already */
     handle->deletes_at_close = flags & SQLITE_OPEN_DELETEONCLOSE;
     list_push_back(&disk->handles, &handle->link);
     if (ret_flags)
