@@ -102,6 +102,16 @@ static dr_code create_server(const struct serve_options *options, const struct a
     return code ? code : server_create(&config, ret_server, error);
 }
 
+static void warn_of_clock(struct server *server)
+{
+    int64_t ahead_ns = driver_now_ns(server_driver(server)) - clock_real_ns();
+    char seconds[24];
+    snprintf(seconds, sizeof seconds, "%lld", (long long)(ahead_ns / NS_PER_S));
+    if (ahead_ns > NS_PER_S)
+        log_write(LOG_WARN, "the clock is behind what the database has seen; time goes on from there", "seconds",
+                  seconds, NULL);
+}
+
 static void say_ready(const struct serve_options *options, const char *url, const char *made_key)
 {
     if (options->api_keys.n == 0)
@@ -187,6 +197,7 @@ int serve_run(const struct serve_options *options)
         bool is_ipv6 = strchr(address.host, ':') != NULL;
         snprintf(url, sizeof url, "http://%s%s%s:%u", is_ipv6 ? "[" : "", address.host, is_ipv6 ? "]" : "",
                  server_port(server));
+        warn_of_clock(server);
         say_ready(options, url, made_key);
         serve_until_signal(server, &signals);
     }

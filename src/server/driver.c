@@ -57,7 +57,6 @@ dr_code driver_create(const struct driver_config *config, struct driver **ret_dr
     driver->next_deadline_ns = TIME_NEVER;
     fill_defaults(driver);
     init_conditions(driver);
-    driver_clock_init(driver);
     list_init(&driver->inbox);
     list_init(&driver->submits);
     list_init(&driver->cancels);
@@ -65,7 +64,13 @@ dr_code driver_create(const struct driver_config *config, struct driver **ret_dr
     map_init(&driver->waits);
     heap_init(&driver->timeouts);
     driver->engine = engine_create(&driver->config.engine);
-    dr_code code = driver_store_open(driver, error);
+    int64_t newest_ns = INT64_MIN;
+    dr_code code = store_newest(config->store, &newest_ns, error);
+    driver_clock_init(driver, newest_ns);
+    if (code)
+        store_close(config->store);
+    else
+        code = driver_store_open(driver, error);
     if (code) {
         release(driver);
         return code;

@@ -106,7 +106,9 @@ void driver_step(struct driver *driver, const struct engine_event *event);
 bool driver_is_on_engine_thread(void);
 
 /* driver_clock.c */
-void driver_clock_init(struct driver *driver);
+/* Time begins no sooner than `newest_ns`, the newest of the store, so that durations go on over a restart with a clock
+ * that was set back (docs/decisions/008). */
+void driver_clock_init(struct driver *driver, int64_t newest_ns);
 /* Under lock, nothing in the inbox. Moves a virtual clock if it may; true when it moved, and deadlines may be due. */
 bool driver_virtual_move(struct driver *driver);
 /* Nothing handed to the store is unanswered. */

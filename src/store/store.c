@@ -69,6 +69,11 @@ dr_code store_counts(struct store *store, struct store_counts *ret_counts, struc
     return store->methods->counts(store, ret_counts, error);
 }
 
+dr_code store_newest(struct store *store, int64_t *ret_newest_ns, struct dr_error *error)
+{
+    return store->methods->newest(store, ret_newest_ns, error);
+}
+
 void store_records_deinit(struct store_records *records)
 {
     for (size_t i = 0; i < records->n_records; i++)

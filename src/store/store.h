@@ -71,6 +71,7 @@ struct store_methods {
                     struct dr_error *);
     dr_code (*purge)(struct store *, const struct purge_order *, struct purge_result *ret_result, struct dr_error *);
     dr_code (*counts)(struct store *, struct store_counts *ret_counts, struct dr_error *);
+    dr_code (*newest)(struct store *, int64_t *ret_newest_ns, struct dr_error *);
     void (*close)(struct store *);
 };
 
@@ -132,6 +133,9 @@ dr_code store_list(struct store *store, const struct store_filter *filter, struc
 dr_code store_purge(struct store *store, const struct purge_order *order, struct purge_result *ret_result,
                     struct dr_error *error);
 dr_code store_counts(struct store *store, struct store_counts *ret_counts, struct dr_error *error);
+/* How far time had come, as far as the store can tell: created_ns of the call with the largest id, or the largest
+ * done_ns, whichever is later; INT64_MIN when empty. */
+dr_code store_newest(struct store *store, int64_t *ret_newest_ns, struct dr_error *error);
 
 void store_records_deinit(struct store_records *records); /* accepts a zeroed struct */
 

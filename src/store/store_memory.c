@@ -222,6 +222,17 @@ static dr_code counts(struct store *store, struct store_counts *ret_counts, stru
     return DR_OK;
 }
 
+static dr_code newest(struct store *store, int64_t *ret_newest_ns, struct dr_error *error)
+{
+    (void)error;
+    const struct ordered_node *made = ordered_last(&memory_self(store)->by_id);
+    const struct ordered_node *done = ordered_last(&memory_self(store)->by_done);
+    int64_t made_ns = made ? container_of(made, struct row, by_id)->record.created_ns : INT64_MIN;
+    int64_t done_ns = done ? container_of(done, struct row, by_done)->record.done_ns : INT64_MIN;
+    *ret_newest_ns = made_ns > done_ns ? made_ns : done_ns;
+    return DR_OK;
+}
+
 static void close_memory(struct store *store)
 {
     struct store_memory *memory = memory_self(store);
@@ -243,6 +254,7 @@ static const struct store_methods METHODS = {
     .list = memory_list,
     .purge = purge,
     .counts = counts,
+    .newest = newest,
     .close = close_memory,
 };
 

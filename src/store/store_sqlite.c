@@ -136,6 +136,7 @@ static const struct store_methods METHODS = {
     .list = sqlite_list,
     .purge = sqlite_purge,
     .counts = sqlite_counts,
+    .newest = sqlite_newest,
     .close = close_sqlite,
 };
 

@@ -35,6 +35,7 @@ enum statement {
     STATEMENT_PURGE,
     STATEMENT_NEXT_DONE,
     STATEMENT_COUNTS,
+    STATEMENT_NEWEST,
     STATEMENT_UPDATE_FIRST, /* one per combination of enum record_fields */
     STATEMENT_COUNT = STATEMENT_UPDATE_FIRST + 16
 };
@@ -149,5 +150,6 @@ dr_code sqlite_list(struct store *store, const struct store_filter *filter, stru
 dr_code sqlite_purge(struct store *store, const struct purge_order *order, struct purge_result *ret_result,
                      struct dr_error *error);
 dr_code sqlite_counts(struct store *store, struct store_counts *ret_counts, struct dr_error *error);
+dr_code sqlite_newest(struct store *store, int64_t *ret_newest_ns, struct dr_error *error);
 
 #endif

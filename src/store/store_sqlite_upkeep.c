@@ -133,3 +133,24 @@ dr_code sqlite_counts(struct store *store, struct store_counts *ret_counts, stru
     sqlite3_reset(row);
     return code;
 }
+
+dr_code sqlite_newest(struct store *store, int64_t *ret_newest_ns, struct dr_error *error)
+{
+    struct store_sqlite *sqlite = sqlite_self(store);
+    sqlite3_stmt *row;
+    dr_code code = sqlite_statement(
+        sqlite, STATEMENT_NEWEST,
+        "SELECT max(coalesce((SELECT created_ns FROM call ORDER BY id DESC LIMIT 1), ?1), coalesce((SELECT done_ns "
+        "FROM call INDEXED BY call_done WHERE state=3 ORDER BY done_ns DESC, id DESC LIMIT 1), ?1))",
+        &row, error);
+    if (code)
+        return code;
+    sqlite3_bind_int64(row, 1, INT64_MIN);
+    int result = sqlite3_step(row);
+    if (result == SQLITE_ROW)
+        *ret_newest_ns = sqlite3_column_int64(row, 0);
+    else
+        code = sqlite_fail(sqlite, result, "open store", error);
+    sqlite3_reset(row);
+    return code;
+}

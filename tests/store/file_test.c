@@ -506,6 +506,8 @@ static void no_read_looks_through_a_table_or_sorts(void **state)
     struct purge_order order = {.done_before_ns = 1020, .limit = 10};
     struct purge_result purged;
     assert_int_equal(store_purge(store, &order, &purged, NULL), DR_OK);
+    int64_t newest_ns;
+    assert_int_equal(store_newest(store, &newest_ns, NULL), DR_OK);
     size_t n_statements = 0;
     sqlite3_stmt *statement = NULL;
     while ((statement = sqlite3_next_stmt(sqlite_self(store)->database, statement))) {

@@ -206,6 +206,31 @@ static void a_call_whose_descendants_are_being_cancelled_is_not_purged(void **st
     assert_int_equal(purge(subject, 100, 10).n_purged, 1);
 }
 
+static int64_t newest_ns(struct subject *subject)
+{
+    int64_t newest_ns = 0;
+    assert_int_equal(store_newest(subject->store, &newest_ns, NULL), DR_OK);
+    return newest_ns;
+}
+
+static void the_newest_time_is_that_of_the_last_call_made_or_done(void **state)
+{
+    struct subject *subject = *state;
+    assert_int_equal(newest_ns(subject), INT64_MIN);
+    for (uint64_t n = 1; n <= 3; n++) {
+        struct call_record record = call_make(n);
+        record.created_ns = 100 * (int64_t)n;
+        put_new(subject, record);
+    }
+    assert_int_equal(newest_ns(subject), 300);
+    finish(subject, 3, 250);
+    assert_int_equal(newest_ns(subject), 300);
+    finish(subject, 1, 400);
+    assert_int_equal(newest_ns(subject), 400);
+    finish(subject, 2, 350);
+    assert_int_equal(newest_ns(subject), 400);
+}
+
 static struct store_counts count(struct subject *subject)
 {
     struct store_counts counts;
@@ -247,6 +272,7 @@ int main(void)
         ON_BOTH(a_purge_passes_by_what_it_must_keep),
         ON_BOTH(a_purge_goes_on_between_calls_of_one_time),
         ON_BOTH(a_call_whose_descendants_are_being_cancelled_is_not_purged),
+        ON_BOTH(the_newest_time_is_that_of_the_last_call_made_or_done),
         ON_BOTH(counts_follow_every_change),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
