@@ -19,7 +19,7 @@ static int cancel(void *target, const struct option_arguments *arguments)
         if (code == DR_FAILED_PRECONDITION)
             continue; /* it is over, which is what was wanted */
         if (code) {
-            exit_code = command_fail(&cancel_command, error.message);
+            exit_code = client_fail(&cancel_command, arguments->items[i], &error);
             continue;
         }
         if (cancel_options->client.is_json_wanted)

@@ -57,13 +57,20 @@ static dr_code read_answer(const struct client_options *options, const struct ht
                            struct dr_error *error)
 {
     if (result->outcome != HTTP_RESPONDED)
-        return error_set(error, DR_UNAVAILABLE, "%s: %s", options->api_url, result->message);
+        return error_set(error, DR_UNAVAILABLE, "%s: %.300s; is a server there? (--api-url, DISPATCH_API_URL)",
+                         options->api_url, result->message);
     struct slice body = slice_of(result->body, result->len);
     if (result->status != 200) {
         struct dr_error refusal = {0};
         wire_connect_error_decode(body, result->status, &refusal);
         if (refusal.code == DR_UNAUTHENTICATED && !options->api_key)
             return error_set(error, refusal.code, "%s wants an API key: --api-key or DISPATCH_API_KEY",
+                             options->api_url);
+        if (refusal.code == DR_UNAUTHENTICATED)
+            return error_set(error, refusal.code, "%s takes another API key: --api-key or DISPATCH_API_KEY",
+                             options->api_url);
+        if (refusal.code == DR_UNIMPLEMENTED)
+            return error_set(error, refusal.code, "%s is not the URL of a server's API: --api-url or DISPATCH_API_URL",
                              options->api_url);
         return error_set(error, refusal.code, "%s: %.400s", dr_code_name(refusal.code), refusal.message);
     }
@@ -98,6 +105,14 @@ cleanup:
     mem_free(answer.result.body);
     mem_free(text);
     return code;
+}
+
+int client_fail(const struct command *command, const char *id, const struct dr_error *error)
+{
+    char text[sizeof error->message + 80];
+    bool is_about_the_call = error->code == DR_NOT_FOUND || error->code == DR_INVALID_ARGUMENT;
+    snprintf(text, sizeof text, "%s%.64s%s", error->message, is_about_the_call ? ": " : "", is_about_the_call ? id : "");
+    return command_fail(command, text);
 }
 
 const char *client_text(const json_t *object, const char *name)

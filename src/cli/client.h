@@ -27,6 +27,8 @@ struct client_options {
  * come with their code and message; DR_UNAVAILABLE, naming the URL, when there is no answer. */
 dr_code client_ask(const struct client_options *options, const char *path, json_t *request, json_t **ret_answer,
                    struct dr_error *error);
+/* command_fail with the text of the error, and with the id when the error is about that call. */
+int client_fail(const struct command *command, const char *id, const struct dr_error *error);
 /* Text member of an object; "" when there is none. Borrowed. */
 const char *client_text(const json_t *object, const char *name);
 /* One compact line on stdout, behind `label` and its column if there is one. */

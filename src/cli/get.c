@@ -38,7 +38,7 @@ static int get(void *target, const struct option_arguments *arguments)
     json_t *answer = NULL;
     json_t *request = json_pack("{s:s}", "dispatchId", arguments->items[0]);
     if (client_ask(&get_options->client, "/dispatch.v1.CallService/GetCall", request, &answer, &error))
-        return command_fail(&get_command, error.message);
+        return client_fail(&get_command, arguments->items[0], &error);
     if (get_options->client.is_json_wanted)
         client_print_json(answer);
     else

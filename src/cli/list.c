@@ -57,9 +57,9 @@ static void show(const json_t *call)
     const char *status = client_text(call, "status");
     const char *why = client_text(call, "why");
     const json_t *error = json_object_get(call, "error");
+    const char *cause = *status ? client_text(error, "message") : client_text(call, "lastError");
     printf("%-34s%-24.23s%-11s%-24.23s%s%s%s\n", client_text(call, "dispatchId"), client_text(call, "creationTime"),
-           client_text(call, "state"), client_text(call, "function"), *status ? status : why, error ? ": " : "",
-           error ? client_text(error, "message") : "");
+           client_text(call, "state"), client_text(call, "function"), *status ? status : why, *cause ? ": " : "", cause);
 }
 
 static void show_head(void)

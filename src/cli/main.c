@@ -80,6 +80,7 @@ static int run(const struct command *command, int argc, char *const *argv)
         exit_code = refuse(command, error.message);
     } else
         exit_code = command->run(target, &arguments);
+    options_release(options, target);
     mem_free(target);
     return exit_code;
 }

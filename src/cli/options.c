@@ -114,15 +114,16 @@ static dr_code set_value(const struct option *option, const char *source, const 
     return DR_OK;
 }
 
-/* A list in the environment: its parts stay in memory as long as the command, which is as long as the process. */
+/* A list in the environment: its parts stay in memory as long as the command. */
 static dr_code set_list_from_environment(const struct option *option, const char *source, const char *value,
                                          void *command, struct dr_error *error)
 {
     dr_code code = DR_OK;
-    char *copy = mem_strndup(value, strlen(value));
-    if (!copy)
+    struct option_list *list = (struct option_list *)((char *)command + option->offset);
+    list->copy = mem_strndup(value, strlen(value));
+    if (!list->copy)
         return error_set(error, DR_NO_MEMORY, "out of memory");
-    for (char *item = copy; item && !code;) {
+    for (char *item = list->copy; item && !code;) {
         char *comma = strchr(item, ',');
         if (comma)
             *comma = '\0';
@@ -227,6 +228,15 @@ dr_code options_parse(const struct option *options, void *target, int argc, char
     for (const struct option *option = options; option->name && !code; option++)
         code = seen[option - options] ? DR_OK : set_initial(option, target, error);
     return code;
+}
+
+void options_release(const struct option *options, void *target)
+{
+    for (; options->name; options++) {
+        struct option_list *list = (struct option_list *)((char *)target + options->offset);
+        if (options->type == OPTION_LIST)
+            mem_free(list->copy);
+    }
 }
 
 void options_help(const struct option *options, FILE *out)

@@ -32,6 +32,7 @@ enum option_type {
 struct option_list {
     const char *items[OPTION_LIST_MAX];
     size_t n;
+    char *copy; /* of the variable, cut into items; owned, freed by options_release */
 };
 
 struct option {
@@ -55,9 +56,11 @@ struct option_arguments {
     bool is_help_wanted; /* -h or --help was among the flags; nothing else was looked at */
 };
 
-/* Fills `target`. Texts are borrowed from argv and environment. DR_INVALID_ARGUMENT. */
+/* Fills `target`, which was zeroed. Texts are borrowed from argv and environment; options_release after it, also when it
+ * failed. DR_INVALID_ARGUMENT, DR_NO_MEMORY. */
 dr_code options_parse(const struct option *options, void *target, int argc, char *const *argv,
                       struct option_arguments *ret_arguments, struct dr_error *error);
+void options_release(const struct option *options, void *target);
 /* One paragraph per option. */
 void options_help(const struct option *options, FILE *out);
 

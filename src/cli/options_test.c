@@ -83,6 +83,7 @@ static void a_flag_wins_over_its_variable(void **state)
     assert_int_equal(command.count, 7);
     assert_int_equal(command.keys.n, 2);
     assert_string_equal(command.keys.items[0], "k1");
+    options_release(options, &command);
     unsetenv("DISPATCH_LISTEN");
     unsetenv("DISPATCH_KEY");
     unsetenv("DISPATCH_MAX");

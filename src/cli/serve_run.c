@@ -91,15 +91,22 @@ static struct driver_config driver_config_of(const struct serve_options *options
 }
 
 static dr_code create_server(const struct serve_options *options, const struct address *address, const char *made_key,
-                             struct server **ret_server, struct dr_error *error)
+                             struct store *store, struct server **ret_server, struct dr_error *error)
 {
     const char *const made_keys[] = {made_key};
     bool has_keys = options->api_keys.n > 0;
     struct server_config config = {.driver = driver_config_of(options), .host = address->host, .port = address->port,
                                    .api_keys = has_keys ? options->api_keys.items : made_keys,
                                    .n_api_keys = has_keys ? options->api_keys.n : 1};
-    dr_code code = open_store(options, &config.driver.store, error);
-    return code ? code : server_create(&config, ret_server, error);
+    config.driver.store = store;
+    return server_create(&config, ret_server, error);
+}
+
+static int fail(const struct dr_error *error, const char *advice)
+{
+    int exit_code = command_fail(&serve_command, error->message);
+    fprintf(stderr, "%s\n", advice);
+    return exit_code;
 }
 
 static void warn_of_clock(struct server *server)
@@ -123,7 +130,6 @@ static void say_ready(const struct serve_options *options, const char *url, cons
 
 /* ---- signals ----------------------------------------------------------------------------------------------------- */
 
-/* They are taken by sigwait in one thread; all threads are started with them blocked. */
 /* A waiting client is a descriptor, and the soft limit is often 1,024. What cannot be raised stays as it is. */
 static void raise_descriptor_limit(void)
 {
@@ -134,6 +140,7 @@ static void raise_descriptor_limit(void)
     (void)setrlimit(RLIMIT_NOFILE, &limit);
 }
 
+/* They are taken by sigwait in one thread; all threads are started with them blocked. */
 static sigset_t block_signals(void)
 {
     sigset_t signals;
@@ -188,8 +195,11 @@ int serve_run(const struct serve_options *options)
     char made_key[API_KEY_LENGTH + 1];
     make_api_key(made_key);
 
+    struct store *store = NULL;
     struct server *server = NULL;
-    dr_code code = create_server(options, &address, made_key, &server, &error);
+    if (open_store(options, &store, &error))
+        return fail(&error, "--db names another file, in a folder that is there; --memory needs none.");
+    dr_code code = create_server(options, &address, made_key, store, &server, &error);
     if (!code)
         code = server_start(server, &error);
     if (!code) {
@@ -202,5 +212,5 @@ int serve_run(const struct serve_options *options)
         serve_until_signal(server, &signals);
     }
     server_destroy(server);
-    return code ? command_fail(&serve_command, error.message) : EXIT_CODE_OK;
+    return code ? fail(&error, "--listen names another address; its port 0 picks a free one.") : EXIT_CODE_OK;
 }

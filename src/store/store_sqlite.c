@@ -38,8 +38,9 @@ dr_code sqlite_fail(struct store_sqlite *sqlite, int result, const char *what, s
     if (code == DR_FAILED_PRECONDITION)
         return error_set(error, code, "%s: %s is in use by another server", what, sqlite->path);
     const char *text = sqlite->database ? sqlite3_errmsg(sqlite->database) : sqlite3_errstr(result);
-    return error_set(error, code, "%s: %s%s: %s", what, sqlite->path,
-                     code == DR_DATA_LOSS ? " is damaged" : "", text);
+    int cause = (result & 0xff) == SQLITE_CANTOPEN && sqlite->database ? sqlite3_system_errno(sqlite->database) : 0;
+    return error_set(error, code, "%s: %s%s: %s%s%s", what, sqlite->path, code == DR_DATA_LOSS ? " is damaged" : "",
+                     text, cause ? ": " : "", cause ? strerror(cause) : "");
 }
 
 /* ---- statements ---- */
