@@ -10,7 +10,7 @@ RELEASE = -DCMAKE_BUILD_TYPE=RelWithDebInfo -DDISPATCH_TESTS=OFF -DCMAKE_INSTALL
 SANITIZED = -DCMAKE_BUILD_TYPE=Debug -DDISPATCH_SANITIZE=address,undefined
 THREADED = -DCMAKE_BUILD_TYPE=Debug -DDISPATCH_SANITIZE=thread
 VALGRIND = -DCMAKE_BUILD_TYPE=RelWithDebInfo \
-    "-DDISPATCH_TEST_RUNNER=valgrind;--quiet;--leak-check=full;--error-exitcode=1;--trace-children=no"
+    "-DDISPATCH_TEST_RUNNER=valgrind;--quiet;--leak-check=full;--error-exitcode=1;--trace-children=no;--suppressions=$(CURDIR)/tools/valgrind.supp"
 COVERAGE = -DCMAKE_BUILD_TYPE=Debug "-DCMAKE_C_FLAGS=--coverage -O0 -fprofile-update=atomic"
 
 # $(call compile,folder,options)
