@@ -221,6 +221,7 @@ static enum http_outcome outcome_of(const struct http_call *call, CURLcode code,
     case CURLE_WEIRD_SERVER_REPLY:
     case CURLE_PARTIAL_FILE:
     case CURLE_BAD_CONTENT_ENCODING:
+    case CURLE_BAD_FUNCTION_ARGUMENT: /* a header line that continues none */
         return HTTP_BROKEN;
     case CURLE_FILESIZE_EXCEEDED:
         return HTTP_TOO_LARGE;
@@ -245,6 +246,8 @@ static void message_format(const struct http_call *call, CURLcode code, struct h
                        (long long)(call->timeout_ns / NS_PER_MS));
     else if (call->abort == ABORT_MEMORY)
         (void)snprintf(result->message, size, "%s", dr_code_text(DR_NO_MEMORY));
+    else if (code == CURLE_OK && call->are_headers_complete)
+        (void)snprintf(result->message, size, "the response has no HTTP status");
     else if (code == CURLE_OK)
         (void)snprintf(result->message, size, "the connection ended inside the response headers");
     else
@@ -285,6 +288,10 @@ void call_finish(struct http_call *call, CURLcode code, bool is_cancelled)
         call->is_in_multi = false;
     }
     result.outcome = is_cancelled ? HTTP_CANCELLED : outcome_of(call, code, sent_bytes > 0);
+    if (result.outcome == HTTP_RESPONDED && (result.status < 100 || result.status > 999)) {
+        result.outcome = HTTP_BROKEN; /* libcurl takes "HTTP/2 -04" */
+        result.status = 0;
+    }
     if (is_cancelled)
         (void)snprintf(result.message, sizeof(result.message), "the request was cancelled");
     else if (result.outcome == HTTP_RESPONDED)

@@ -115,7 +115,7 @@ void client_call_done(struct http_client *client, struct http_call *call, CURLco
     call_finish(call, code, is_cancelled);
     call_clear(call);
     client->n_active--;
-    if (client->n_handles > IDLE_HANDLES_MAX + 2 * client->n_active)
+    if (!client->keeps_handles || client->n_handles > IDLE_HANDLES_MAX + 2 * client->n_active)
         call_drop_handle(call);
     call_return(client, call);
 }
@@ -283,6 +283,9 @@ dr_code http_client_create(const struct http_client_config *config, struct http_
     if (!client)
         return error_set(error, DR_NO_MEMORY, "HTTP client: out of memory");
     client->config = *config;
+    /* Before 8.1 a reply whose first header line is a continuation makes libcurl write to what the handle's reply before
+     * has freed. Connections are kept all the same. */
+    client->keeps_handles = curl_version_info(CURLVERSION_NOW)->version_num >= 0x080100;
     config_fill(&client->config);
     heap_init(&client->deadlines);
     (void)pthread_mutex_init(&client->lock, NULL);

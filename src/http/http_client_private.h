@@ -72,6 +72,7 @@ struct http_client {
     size_t cap_sockets;
     uint32_t n_active, n_handles;
     bool is_closing;
+    bool keeps_handles;         /* handles serve more than one post */
 
     pthread_mutex_t lock;       /* guards what follows */
     struct list posted;
