@@ -63,13 +63,18 @@ dr_code client_bad_answer(struct dr_error *error)
     return DR_INTERNAL;
 }
 
+static bool is_id(struct slice id)
+{
+    bool is_good = id.len > 0 && id.len < DR_ID_SIZE;
+    for (size_t i = 0; is_good && i < id.len; i++)
+        is_good = id.data[i] > ' ' && id.data[i] < 0x7f && id.data[i] != '"' && id.data[i] != '\\';
+    return is_good;
+}
+
 dr_code client_check_id(const char *id, struct dr_error *error)
 {
     size_t len = id ? strnlen(id, DR_ID_SIZE) : 0;
-    bool is_good = len > 0 && len < DR_ID_SIZE;
-    for (size_t i = 0; is_good && i < len; i++)
-        is_good = id[i] > ' ' && id[i] < 0x7f && id[i] != '"' && id[i] != '\\';
-    return is_good ? DR_OK : error_set(error, DR_INVALID_ARGUMENT, "not a dispatch id");
+    return is_id(slice_of(id, len)) ? DR_OK : error_set(error, DR_INVALID_ARGUMENT, "not a dispatch id");
 }
 
 /* ---- Submit ---- */
@@ -152,8 +157,8 @@ static dr_code submit_read_ids(struct submit *submit, size_t n, char (*ret_ids)[
     if (response.n_dispatch_ids != n)
         return error_set(error, DR_INTERNAL, "the server answered %zu ids to %zu calls", response.n_dispatch_ids, n);
     for (size_t i = 0; i < n; i++) {
-        if (response.dispatch_ids[i].len == 0 || response.dispatch_ids[i].len >= DR_ID_SIZE)
-            return error_set(error, DR_INTERNAL, "the server answered an id of %zu characters",
+        if (!is_id(response.dispatch_ids[i]))
+            return error_set(error, DR_INTERNAL, "the server answered %zu bytes that are no dispatch id",
                              response.dispatch_ids[i].len);
     }
     for (size_t i = 0; i < n; i++) {

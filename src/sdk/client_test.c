@@ -206,13 +206,16 @@ static void an_answer_with_the_wrong_number_of_ids_is_an_error(void **state)
     dr_client *client = OPEN_SCRIPT(script, {.http_status = 200, .body = ""},
                                     {.http_status = 200, .body = "\x0a\x02xy\x0a\x02xy"},
                                     {.http_status = 200, .body = "\x0a\x7f"},
-                                    {.http_status = 200, .body = "\x0a\0", .len = 2});
+                                    {.http_status = 200, .body = "\x0a\0", .len = 2},
+                                    {.http_status = 200, .body = "\x0a\x03\0xy", .len = 5});
     assert_int_equal(dr_client_submit(client, &greet, id, &error), DR_INTERNAL);
     assert_string_equal(error.message, "the server answered 0 ids to 1 calls");
     assert_int_equal(dr_client_submit(client, &greet, id, &error), DR_INTERNAL);
     assert_int_equal(dr_client_submit(client, &greet, id, &error), DR_INTERNAL);
     assert_int_equal(error.code, DR_INTERNAL);
     assert_int_equal(dr_client_submit(client, &greet, id, &error), DR_INTERNAL);
+    assert_int_equal(dr_client_submit(client, &greet, id, &error), DR_INTERNAL);
+    assert_string_equal(error.message, "the server answered 3 bytes that are no dispatch id");
     close_script(&script, client);
 }
 
