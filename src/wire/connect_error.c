@@ -90,6 +90,25 @@ static bool decode_json_body(struct slice body, struct dr_error *ret_error)
     return is_known;
 }
 
+/* Text that is safe in a line of a log: what is not UTF-8 or not visible becomes '?'. Its length. */
+static size_t make_visible(struct slice bytes, char *text, size_t size)
+{
+    size_t n = 0;
+    while (bytes.len > 0 && n + 4 < size) {
+        size_t len = wire_utf8_char_len(bytes);
+        bool is_visible = len > 1 || (len == 1 && bytes.data[0] >= 0x20 && bytes.data[0] != 0x7f);
+        size_t step = len ? len : 1;
+        if (is_visible)
+            memcpy(text + n, bytes.data, step);
+        else
+            text[n] = '?';
+        n += is_visible ? step : 1;
+        bytes = slice_of(bytes.data + step, bytes.len - step);
+    }
+    text[n] = '\0';
+    return n;
+}
+
 /* Python's own form, whose message may hold unescaped quotes (Q14): {"code":"X","message":"Y"} with anything
  * as Y. */
 static bool decode_broken_body(struct slice body, struct dr_error *ret_error)
@@ -115,27 +134,16 @@ static bool decode_broken_body(struct slice body, struct dr_error *ret_error)
         return false;
     const char *message = quote + middle_len;
     size_t message_len = body.len - tail_len - (size_t)(message - at);
-    (void)error_set(ret_error, code, "%.*s", (int)message_len, message);
+    char text[DR_ERROR_MESSAGE_SIZE];
+    (void)make_visible(slice_of(message, message_len), text, sizeof(text));
+    (void)error_set(ret_error, code, "%s", *text ? text : dr_code_text(code));
     return true;
 }
 
-/* Text that is safe in a line of a log: what is not UTF-8 or not visible becomes '?'. */
 static void decode_foreign_body(struct slice body, int http_status, struct dr_error *ret_error)
 {
     char text[256];
-    size_t n = 0;
-    while (body.len > 0 && n + 4 < sizeof(text)) {
-        size_t len = wire_utf8_char_len(body);
-        bool is_visible = len > 1 || (len == 1 && body.data[0] >= 0x20 && body.data[0] != 0x7f);
-        size_t step = len ? len : 1;
-        if (is_visible)
-            memcpy(text + n, body.data, step);
-        else
-            text[n] = '?';
-        n += is_visible ? step : 1;
-        body = slice_of(body.data + step, body.len - step);
-    }
-    text[n] = '\0';
+    size_t n = make_visible(body, text, sizeof(text));
     dr_code code = code_of_http(http_status);
     (void)error_set(ret_error, code, "HTTP %d%s%s", http_status, n > 0 ? ": " : "", text);
 }

@@ -76,6 +76,16 @@ static void falls_back_to_the_http_status(void **state)
     assert_decodes("a\xff", 418, DR_UNKNOWN, "HTTP 418: a?");
 }
 
+static void an_error_always_has_a_text(void **state)
+{
+    (void)state;
+    static const char body[] = "{\"code\":\"not_found\",\"message\":\"\0no\nsuch call\"}";
+    struct dr_error error = {0};
+    wire_connect_error_decode(slice_of(body, sizeof(body) - 1), 404, &error);
+    assert_int_equal(error.code, DR_NOT_FOUND);
+    assert_string_equal(error.message, "?no?such call");
+}
+
 static void survives_every_cut(void **state)
 {
     (void)state;
@@ -101,6 +111,7 @@ int main(void)
         cmocka_unit_test(reads_the_errors_of_connect),
         cmocka_unit_test(reads_the_broken_json_of_python_endpoints),
         cmocka_unit_test(falls_back_to_the_http_status),
+        cmocka_unit_test(an_error_always_has_a_text),
         cmocka_unit_test(survives_every_cut),
     };
     return cmocka_run_group_tests_name("wire connect error", tests, NULL, NULL);
