@@ -59,14 +59,14 @@ valgrind: packages
 	@$(call compile,$(BUILD)/valgrind,$(VALGRIND))
 	@$(call run_tests,$(BUILD)/valgrind)
 
-# Fuzzes one parser with libFuzzer (needs clang): make fuzz TARGET=pickle SECONDS=60
-TARGET ?= wire_protobuf
-SECONDS ?= 60
+# Fuzzes every parser of bytes from outside, or TARGET, TIME seconds each: with libFuzzer when clang is there, else with
+# mutations of our own. TIME=60 TARGET=pickle
+TARGET ?=
+TIME ?= 60
+CLANG := $(shell command -v clang 2>/dev/null)
 fuzz: packages
-	@export CC=clang; $(call compile,$(BUILD)/fuzz,$(SANITIZED) -DDISPATCH_FUZZ=ON)
-	@mkdir -p $(BUILD)/fuzz/corpus/$(TARGET)
-	@$(BUILD)/fuzz/tests/fuzz_$(TARGET) --write $(BUILD)/fuzz/corpus/$(TARGET) fuzz/corpus/$(TARGET).txt
-	@$(BUILD)/fuzz/bin/$(TARGET)_fuzzer -max_total_time=$(SECONDS) -max_len=4096 $(BUILD)/fuzz/corpus/$(TARGET)
+	@$(if $(CLANG),export CC=clang;) $(call compile,$(BUILD)/fuzz,$(SANITIZED) -DDISPATCH_FUZZ=$(if $(CLANG),ON,OFF))
+	@tools/fuzz.sh $(BUILD)/fuzz $(TIME) $(JOBS) $(TARGET)
 
 install: build
 	@cmake --install $(BUILD)

@@ -1,5 +1,6 @@
-/* Runs a fuzz target on its seeds and on mutations of them: corpus_main CORPUS [MUTATIONS [SEED]]. With --write DIR
- * CORPUS it writes each seed to a file of its own, as libFuzzer wants them.
+/* Runs a fuzz target on its seeds and on mutations of them: corpus_main CORPUS [MUTATIONS [SEED]]. With --seconds N
+ * CORPUS [SEED] it goes on with mutations so long. With --write DIR CORPUS it writes each seed to a file of its own, as
+ * libFuzzer wants them.
  *
  * A corpus is text, so that people can read and review it. A line is a seed: `hex:` and digits, or `text:` and the text
  * itself, in which \n, \r, \t, \0 and \\ are escapes; lines that start with # are comments. When the target crashes,
@@ -7,6 +8,7 @@
 #include "fuzz/fuzz.h"
 
 #include "base/check.h"
+#include "base/clock.h"
 #include "base/mem.h"
 #include "base/random.h"
 
@@ -15,7 +17,7 @@
 #include <stdlib.h>
 #include <unistd.h>
 
-enum { SEEDS_MAX = 1000, INPUT_BYTES_MAX = 65536, MUTATIONS_DEFAULT = 2000, STEPS_MAX = 6 };
+enum { SEEDS_MAX = 1000, INPUT_BYTES_MAX = 65536, MUTATIONS_DEFAULT = 2000, STEPS_MAX = 6, AT_A_TIME = 20 };
 
 struct input {
     uint8_t *data;
@@ -24,6 +26,7 @@ struct input {
 
 static struct input seeds[SEEDS_MAX];
 static size_t n_seeds;
+static unsigned long long n_runs;
 static struct input current; /* what the target has got, for the report of a crash */
 
 void __sanitizer_set_death_callback(void (*callback)(void)) __attribute__((weak));
@@ -55,6 +58,7 @@ static struct input input_copy(struct slice bytes)
 static void run(struct slice bytes)
 {
     current = input_copy(bytes);
+    n_runs++;
     (void)LLVMFuzzerTestOneInput(current.data, current.len);
     mem_free(current.data);
     current = (struct input){0};
@@ -215,32 +219,50 @@ static void forget_seeds(void)
     n_seeds = 0;
 }
 
-int main(int argc, char **argv)
+static void run_seeds(void)
 {
-    if (argc == 4 && strcmp(argv[1], "--write") == 0) {
-        load(argv[3]);
-        int exit_code = write_seeds(argv[2]);
-        forget_seeds();
-        return exit_code;
-    }
-    if (argc < 2) {
-        (void)fprintf(stderr, "usage: %s CORPUS [MUTATIONS [SEED]] | --write DIR CORPUS\n", argv[0]);
-        return 2;
-    }
-    size_t n_mutations = argc > 2 ? strtoul(argv[2], NULL, 10) : MUTATIONS_DEFAULT;
-    uint64_t seed = argc > 3 ? strtoull(argv[3], NULL, 10) : 1;
-    (void)signal(SIGABRT, on_abort);
-    if (__sanitizer_set_death_callback)
-        __sanitizer_set_death_callback(report_input);
-    load(argv[1]);
-    random_init(&source, seed);
     run(slice_of(NULL, 0));
     for (size_t i = 0; i < n_seeds; i++)
         run(slice_of(seeds[i].data, seeds[i].len));
-    for (size_t i = 0; i < n_seeds; i++)
-        run_mutations_of(seeds[i], n_mutations);
-    (void)printf("%zu seeds, %zu mutations of each, seed %llu\n", n_seeds, n_mutations, (unsigned long long)seed);
+}
+
+static void run_for(int64_t duration_ns)
+{
+    int64_t end_ns = clock_monotonic_ns() + duration_ns;
+    for (size_t i = 0; n_seeds > 0 && clock_monotonic_ns() < end_ns; i = (i + 1) % n_seeds)
+        run_mutations_of(seeds[i], AT_A_TIME);
+}
+
+static int usage(const char *name)
+{
+    (void)fprintf(stderr, "usage: %s CORPUS [MUTATIONS [SEED]] | --seconds N CORPUS [SEED] | --write DIR CORPUS\n", name);
+    return 2;
+}
+
+int main(int argc, char **argv)
+{
+    if (argc < 2 || (argv[1][0] == '-' && argc < 4))
+        return usage(argv[0]);
+    bool is_write = strcmp(argv[1], "--write") == 0, is_timed = strcmp(argv[1], "--seconds") == 0;
+    load(argv[is_write || is_timed ? 3 : 1]);
     int exit_code = n_seeds > 0 ? 0 : 1;
+    if (is_write) {
+        exit_code = write_seeds(argv[2]);
+        forget_seeds();
+        return exit_code;
+    }
+    size_t n_mutations = argc > 2 ? strtoul(argv[2], NULL, 10) : MUTATIONS_DEFAULT;
+    uint64_t seed = argc > (is_timed ? 4 : 3) ? strtoull(argv[is_timed ? 4 : 3], NULL, 10) : 1;
+    (void)signal(SIGABRT, on_abort);
+    if (__sanitizer_set_death_callback)
+        __sanitizer_set_death_callback(report_input);
+    random_init(&source, seed);
+    run_seeds();
+    if (is_timed)
+        run_for((int64_t)n_mutations * NS_PER_S);
+    for (size_t i = 0; i < n_seeds && !is_timed; i++)
+        run_mutations_of(seeds[i], n_mutations);
+    (void)printf("%zu seeds, %llu runs, seed %llu\n", n_seeds, n_runs, (unsigned long long)seed);
     forget_seeds();
     return exit_code;
 }

@@ -63,7 +63,7 @@ static int connect_to_server(void)
     CHECK(fd >= 0);
     CHECK(setsockopt(fd, SOL_SOCKET, SO_RCVTIMEO, &patience, sizeof(patience)) == 0);
     CHECK(setsockopt(fd, SOL_SOCKET, SO_LINGER, &reset_at_close, sizeof(reset_at_close)) == 0);
-    CHECK(connect(fd, (struct sockaddr *)&address, sizeof(address)) == 0);
+    CHECK(TEMP_FAILURE_RETRY(connect(fd, (struct sockaddr *)&address, sizeof(address))) == 0);
     return fd;
 }
 
@@ -73,7 +73,7 @@ static size_t talk(struct slice bytes, char *answer, size_t size)
     int fd = connect_to_server();
     size_t len = 0;
     while (bytes.len > 0) {
-        ssize_t n = send(fd, bytes.data, bytes.len, MSG_NOSIGNAL);
+        ssize_t n = TEMP_FAILURE_RETRY(send(fd, bytes.data, bytes.len, MSG_NOSIGNAL));
         if (n <= 0)
             break;
         bytes = slice_of(bytes.data + n, bytes.len - (size_t)n);
@@ -81,7 +81,7 @@ static size_t talk(struct slice bytes, char *answer, size_t size)
     (void)shutdown(fd, SHUT_WR);
     for (;;) {
         char scrap[4096];
-        ssize_t n = recv(fd, scrap, sizeof(scrap), 0);
+        ssize_t n = TEMP_FAILURE_RETRY(recv(fd, scrap, sizeof(scrap), 0));
         CHECK(n >= 0 || errno == ECONNRESET);
         if (n <= 0)
             break;
