@@ -34,11 +34,14 @@ static void settle(struct http_connection *connection)
 {
     if (connection->phase == PHASE_CLOSING)
         return;
+    if (connection->is_message_done)
+        atomic_fetch_add_explicit(&connection->server->stats.requests, 1, memory_order_relaxed);
     if (connection->is_refused || (connection->is_message_done && connection->exchange.is_answered_inside)) {
         http1_on_answered(connection);
     } else if (connection->is_message_done) {
         if (connection->server->n_out >= connection->server->config.exchanges_max) {
-            http1_refuse(connection, 0, DR_RESOURCE_EXHAUSTED, "too many requests are being handled, try again later");
+            http1_refuse(connection, HTTP_REFUSED_EXCHANGES, 0, DR_RESOURCE_EXHAUSTED,
+                         "too many requests are being handled, try again later");
             connection->is_refused = false; /* it was read to its end: the connection may stay */
             http1_on_answered(connection);
         } else {
@@ -51,7 +54,7 @@ static void settle(struct http_connection *connection)
 
 static void pending_forget(struct http_connection *connection)
 {
-    connection->server->buffered -= connection->pending.len;
+    server_buffered_add(connection->server, -(int64_t)connection->pending.len);
     connection->pending_at = 0;
     buf_deinit(&connection->pending);
 }
@@ -64,10 +67,11 @@ static void pending_keep(struct http_connection *connection, const char *data, s
         return;
     if (len > server->config.buffered_bytes_max - server->buffered ||
         buf_append(&connection->pending, slice_of(data, len))) {
+        server_refused(server, HTTP_REFUSED_REQUEST_BYTES, connection->peer);
         connection_close(connection);
         return;
     }
-    server->buffered += len;
+    server_buffered_add(server, (int64_t)len);
     connection_read(connection, false);
 }
 
@@ -118,7 +122,7 @@ void http1_on_eof(struct http_connection *connection)
 
 void http1_on_timeout(struct http_connection *connection)
 {
-    http1_refuse(connection, 408, DR_DEADLINE_EXCEEDED, "the request did not arrive in time");
+    http1_refuse(connection, HTTP_REFUSED_SLOW, 408, DR_DEADLINE_EXCEEDED, "the request did not arrive in time");
     http1_on_answered(connection);
 }
 

@@ -6,9 +6,11 @@
 
 #define REFUSAL_TEXT_MAX 256
 
-void http1_refuse(struct http_connection *connection, int status, dr_code code, const char *text)
+void http1_refuse(struct http_connection *connection, enum http_refusal refusal, int status, dr_code code,
+                  const char *text)
 {
     struct http_exchange *exchange = &connection->exchange;
+    server_refused(connection->server, refusal, connection->peer);
     connection->is_refused = true;
     exchange->is_in_callback = true;
     http_exchange_respond_error(exchange, status, code, text);
@@ -24,7 +26,13 @@ static void refuse_body(struct http_connection *connection, uint64_t length)
                        (unsigned long long)length, limit);
     else
         (void)snprintf(text, sizeof(text), "the request body is larger than the limit of %zu bytes", limit);
-    http1_refuse(connection, 413, DR_RESOURCE_EXHAUSTED, text);
+    http1_refuse(connection, HTTP_REFUSED_BODY, 413, DR_RESOURCE_EXHAUSTED, text);
+}
+
+static void refuse_bytes(struct http_connection *connection)
+{
+    http1_refuse(connection, HTTP_REFUSED_REQUEST_BYTES, 0, DR_RESOURCE_EXHAUSTED,
+                 "too many requests are being received, try again later");
 }
 
 static void refuse_head(struct http_connection *connection)
@@ -32,10 +40,26 @@ static void refuse_head(struct http_connection *connection)
     char text[REFUSAL_TEXT_MAX];
     (void)snprintf(text, sizeof(text), "the request headers are larger than the limit of %zu bytes or %d lines",
                    connection->server->config.header_bytes_max, HTTP_HEADERS_MAX);
-    http1_refuse(connection, 431, DR_RESOURCE_EXHAUSTED, text);
+    http1_refuse(connection, HTTP_REFUSED_HEADERS, 431, DR_RESOURCE_EXHAUSTED, text);
 }
 
 /* ---- llhttp's callbacks: 0 goes on, -1 ends the parsing, the reason being in is_refused ---- */
+
+/* Large heads are rare, and cost a peer without a key nothing: all connections share a budget for what is beyond the
+ * size of an ordinary one. */
+static bool count_head(struct http_connection *connection, size_t head_len)
+{
+    struct http_server *server = connection->server;
+    struct http_exchange *exchange = &connection->exchange;
+    if (head_len <= HEAD_FREE_BYTES + exchange->head_counted)
+        return true;
+    size_t more = head_len - HEAD_FREE_BYTES - exchange->head_counted;
+    if (more > HEADS_BYTES_MAX - server->head_bytes)
+        return false;
+    server->head_bytes += more;
+    exchange->head_counted += more;
+    return true;
+}
 
 static int head_append(struct http_connection *connection, const char *data, size_t len)
 {
@@ -44,9 +68,13 @@ static int head_append(struct http_connection *connection, const char *data, siz
         refuse_head(connection);
         return -1;
     }
+    if (!count_head(connection, head->len + len)) {
+        refuse_bytes(connection);
+        return -1;
+    }
     if (buf_append(head, slice_of(data, len)) == DR_OK)
         return 0;
-    http1_refuse(connection, 0, DR_NO_MEMORY, dr_code_text(DR_NO_MEMORY));
+    http1_refuse(connection, HTTP_REFUSED_REQUEST_BYTES, 0, DR_NO_MEMORY, dr_code_text(DR_NO_MEMORY));
     return -1;
 }
 
@@ -100,7 +128,7 @@ static int on_header_field(llhttp_t *parser, const char *data, size_t len)
         if (code == DR_RESOURCE_EXHAUSTED)
             refuse_head(connection);
         else if (code)
-            http1_refuse(connection, 0, code, dr_code_text(code));
+            http1_refuse(connection, HTTP_REFUSED_REQUEST_BYTES, 0, code, dr_code_text(code));
         if (code)
             return -1;
         connection->line_state = LINE_NAME;
@@ -151,11 +179,14 @@ static bool is_refused_early(struct http_connection *connection)
     struct http_exchange *exchange = &connection->exchange;
     const char *expect = http_exchange_header(exchange, "Expect");
     if (connection->parser.http_major != 1)
-        http1_refuse(connection, 505, DR_UNIMPLEMENTED, "only HTTP/1.1 and HTTP/1.0 are spoken here");
+        http1_refuse(connection, HTTP_REFUSED_MALFORMED, 505, DR_UNIMPLEMENTED, "only HTTP/1.1 and HTTP/1.0 are spoken here");
     else if (has_odd_name(exchange))
-        http1_refuse(connection, 400, DR_INVALID_ARGUMENT, "malformed HTTP request: invalid header name");
+        http1_refuse(connection, HTTP_REFUSED_MALFORMED, 400, DR_INVALID_ARGUMENT, "malformed HTTP request: invalid header name");
+    else if (exchange->is_http10 && exchange->is_chunked) /* RFC 9112 6.1: its framing must be taken to be faulty */
+        http1_refuse(connection, HTTP_REFUSED_MALFORMED, 400, DR_INVALID_ARGUMENT,
+                     "malformed HTTP request: Transfer-Encoding in HTTP/1.0");
     else if (expect && strcasecmp(expect, "100-continue") != 0)
-        http1_refuse(connection, 417, DR_INVALID_ARGUMENT, "only 'Expect: 100-continue' is understood");
+        http1_refuse(connection, HTTP_REFUSED_MALFORMED, 417, DR_INVALID_ARGUMENT, "only 'Expect: 100-continue' is understood");
     return connection->is_refused;
 }
 
@@ -166,7 +197,7 @@ static bool is_body_refused(struct http_connection *connection)
     if (length > server->config.body_bytes_max)
         refuse_body(connection, length);
     else if (server->buffered + length > server->config.buffered_bytes_max)
-        http1_refuse(connection, 0, DR_RESOURCE_EXHAUSTED, "too many requests are being received, try again later");
+        refuse_bytes(connection);
     return connection->is_refused;
 }
 
@@ -208,14 +239,14 @@ static int on_body(llhttp_t *parser, const char *data, size_t len)
         return -1;
     }
     if (len > server->config.buffered_bytes_max - server->buffered) {
-        http1_refuse(connection, 0, DR_RESOURCE_EXHAUSTED, "too many requests are being received, try again later");
+        refuse_bytes(connection);
         return -1;
     }
     if (buf_append(body, slice_of(data, len))) {
-        http1_refuse(connection, 0, DR_NO_MEMORY, dr_code_text(DR_NO_MEMORY));
+        http1_refuse(connection, HTTP_REFUSED_REQUEST_BYTES, 0, DR_NO_MEMORY, dr_code_text(DR_NO_MEMORY));
         return -1;
     }
-    server->buffered += len;
+    server_buffered_add(server, (int64_t)len);
     return 0;
 }
 
@@ -246,7 +277,7 @@ size_t http1_parse(struct http_connection *connection, const char *data, size_t 
         char text[REFUSAL_TEXT_MAX];
         const char *reason = llhttp_get_error_reason(&connection->parser);
         (void)snprintf(text, sizeof(text), "malformed HTTP request: %s", reason ? reason : llhttp_errno_name(rc));
-        http1_refuse(connection, 400, DR_INVALID_ARGUMENT, text);
+        http1_refuse(connection, HTTP_REFUSED_MALFORMED, 400, DR_INVALID_ARGUMENT, text);
     }
     return len;
 }

@@ -36,6 +36,7 @@ static struct http_connection *connection_create(struct http_server *server)
     }
     connection->tcp.data = connection;
     server->n_connections++;
+    atomic_fetch_add(&server->stats.connections, 1);
     connection->phase = PHASE_HANDLING;
     list_push_back(&server->phases[PHASE_HANDLING], &connection->node);
     return connection;
@@ -47,6 +48,7 @@ void connection_accept(struct http_server *server)
     struct list *idle = &server->phases[PHASE_IDLE];
     if (server->n_connections >= server->config.connections_max) {
         server->is_accept_waiting = true;
+        server_refused(server, HTTP_REFUSED_CONNECTIONS, NULL);
         if (!list_is_empty(idle))
             connection_close(container_of(idle->next, struct http_connection, node));
         return;
@@ -54,13 +56,16 @@ void connection_accept(struct http_server *server)
     struct http_connection *connection = connection_create(server);
     if (!connection) {
         server->is_accept_waiting = true;
+        server_refused(server, HTTP_REFUSED_DESCRIPTORS, NULL);
         server_timer_need(server, uv_now(&server->loop) + ACCEPT_RETRY_MS);
         return;
     }
     if (uv_accept((uv_stream_t *)&server->listener, (uv_stream_t *)&connection->tcp)) {
+        server_refused(server, HTTP_REFUSED_DESCRIPTORS, NULL);
         connection_close(connection);
         return;
     }
+    atomic_fetch_add_explicit(&server->stats.accepted, 1, memory_order_relaxed);
     (void)uv_tcp_nodelay(&connection->tcp, 1);
     peer_format(connection);
     connection_phase(connection, PHASE_IDLE);
@@ -85,10 +90,13 @@ void connection_phase(struct http_connection *connection, enum http_phase phase)
 
 void connection_expired(struct http_connection *connection)
 {
-    if (connection->phase == PHASE_HEADERS || connection->phase == PHASE_BODY)
+    if (connection->phase == PHASE_HEADERS || connection->phase == PHASE_BODY) {
         http1_on_timeout(connection);
-    else
-        connection_close(connection);
+        return;
+    }
+    if (connection->phase == PHASE_WRITING)
+        server_refused(connection->server, HTTP_REFUSED_READER, connection->peer);
+    connection_close(connection);
 }
 
 /* ---- reading ---- */
@@ -215,7 +223,8 @@ void connection_free_if_over(struct http_connection *connection)
 {
     if (!connection->is_closed || connection->is_out)
         return;
-    connection->server->buffered -= connection->exchange.body.len + connection->pending.len;
+    server_buffered_add(connection->server, -(int64_t)connection->exchange.body.len - (int64_t)connection->pending.len);
+    exchange_uncount(&connection->exchange);
     connection_free(connection);
 }
 

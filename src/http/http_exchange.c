@@ -23,17 +23,31 @@ void exchange_init(struct http_exchange *exchange, struct http_connection *conne
     buf_init(&exchange->body, connection->server->config.body_bytes_max);
 }
 
+void answer_free(struct http_server *server, struct http_answer *answer)
+{
+    if (answer)
+        atomic_fetch_sub(&server->answer_bytes, answer->counted);
+    mem_free(answer);
+}
+
+void exchange_uncount(struct http_exchange *exchange)
+{
+    exchange->connection->server->head_bytes -= exchange->head_counted;
+    exchange->head_counted = 0;
+}
+
 void exchange_deinit(struct http_exchange *exchange)
 {
-    mem_free(exchange->answer);
+    answer_free(exchange->connection->server, exchange->answer);
     mem_free(exchange->lines);
     buf_deinit(&exchange->head);
     buf_deinit(&exchange->body);
 }
 
-static void buf_recycle(struct buf *buf, size_t kept_bytes)
+/* Many idle connections hold nothing but themselves. */
+static void buf_recycle(struct http_server *server, struct buf *buf, size_t kept_bytes)
 {
-    if (buf->cap > kept_bytes)
+    if (buf->cap > kept_bytes || server->n_connections > KEPT_CONNECTIONS_MAX)
         buf_deinit(buf);
     else
         buf_clear(buf);
@@ -41,10 +55,12 @@ static void buf_recycle(struct buf *buf, size_t kept_bytes)
 
 void exchange_reset(struct http_exchange *exchange)
 {
-    exchange->connection->server->buffered -= exchange->body.len;
-    buf_recycle(&exchange->head, KEPT_HEAD_BYTES);
-    buf_recycle(&exchange->body, KEPT_BODY_BYTES);
-    mem_free(exchange->answer);
+    struct http_server *server = exchange->connection->server;
+    server_buffered_add(server, -(int64_t)exchange->body.len);
+    exchange_uncount(exchange);
+    buf_recycle(server, &exchange->head, KEPT_HEAD_BYTES);
+    buf_recycle(server, &exchange->body, KEPT_BODY_BYTES);
+    answer_free(server, exchange->answer);
     exchange->answer = NULL;
     exchange->is_answered = false;
     exchange->is_in_callback = exchange->is_answered_inside = false;
@@ -245,11 +261,41 @@ static size_t head_bytes_max(const struct http_response *response)
     return bytes;
 }
 
-static struct http_answer *answer_create(const struct http_response *response)
+/* Counts what an answer will hold; false when that is too much beside the others. */
+static bool count_answer(struct http_server *server, size_t body_len)
 {
+    size_t limit = server->config.answer_bytes_max;
+    size_t before = atomic_fetch_add(&server->answer_bytes, body_len);
+    if (body_len <= ANSWER_FREE_BYTES || (before <= limit && body_len <= limit - before))
+        return true;
+    atomic_fetch_sub(&server->answer_bytes, body_len);
+    return false;
+}
+
+bool http_exchange_has_room(const struct http_exchange *exchange, size_t body_len)
+{
+    struct http_server *server = exchange->connection->server;
+    size_t used = atomic_load(&server->answer_bytes);
+    size_t limit = server->config.answer_bytes_max;
+    return body_len <= ANSWER_FREE_BYTES || (used <= limit && body_len <= limit - used);
+}
+
+static struct http_answer *answer_create(struct http_server *server, const struct http_response *response)
+{
+    static const char refusal[] = "{\"code\":\"resource_exhausted\",\"message\":\"too many bytes of answers are on "
+                                  "their way to slow readers, try again later\"}";
+    struct http_response refused = {.status = 429, .content_type = "application/json", .body = slice_text(refusal)};
+    if (!count_answer(server, response->body.len)) {
+        server_refused(server, HTTP_REFUSED_ANSWER_BYTES, NULL);
+        response = &refused;
+        (void)count_answer(server, response->body.len);
+    }
     struct http_answer *answer = mem_alloc(sizeof(*answer) + head_bytes_max(response) + response->body.len);
-    if (!answer)
+    if (!answer) {
+        atomic_fetch_sub(&server->answer_bytes, response->body.len);
         return NULL;
+    }
+    answer->counted = response->body.len;
     char number[24];
     (void)snprintf(number, sizeof(number), "%d ", response->status);
     char *at = put(answer->bytes, "HTTP/1.1 ");
@@ -279,7 +325,7 @@ void http_exchange_respond(struct http_exchange *exchange, const struct http_res
     CHECK(response->status >= 200 && response->status <= 599);
     CHECK(response->n_headers <= HTTP_RESPONSE_HEADERS_MAX);
     struct http_server *server = exchange->connection->server;
-    exchange->answer = answer_create(response);
+    exchange->answer = answer_create(server, response);
     /* is_in_callback belongs to the loop thread */
     if (pthread_equal(server->loop_thread, pthread_self()) && exchange->is_in_callback) {
         CHECK(!exchange->is_answered_inside);

@@ -14,11 +14,17 @@
 #include "http/http_server.h"
 #include <llhttp.h>
 #include <pthread.h>
+#include <stdatomic.h>
 #include <uv.h>
 
 #define READ_BYTES 65536            /* one read; the buffer is shared by all connections */
-#define KEPT_BODY_BYTES 65536       /* a connection keeps buffers up to this size between requests */
+#define KEPT_BODY_BYTES 65536       /* a connection keeps buffers up to this size between requests ... */
 #define KEPT_HEAD_BYTES 8192
+#define KEPT_CONNECTIONS_MAX 1024   /* ... while there are no more connections than this */
+#define HEAD_FREE_BYTES 8192        /* of a request's head; the rest is counted, */
+#define HEADS_BYTES_MAX (64u << 20) /* and all connections together may hold so much of it */
+#define ANSWER_FREE_BYTES 4096      /* answers up to this size are never refused for the sake of memory */
+#define BACKLOG 4096                /* connections that the kernel keeps; net.core.somaxconn bounds it too */
 #define DRAIN_MS 3000               /* how long a peer may go on sending what nobody reads */
 #define ACCEPT_RETRY_MS 50          /* after memory ran out */
 #define PEER_TEXT_SIZE 64
@@ -39,6 +45,7 @@ enum http_phase {
 struct http_answer {
     size_t head_len;
     size_t body_len;
+    size_t counted;                 /* in server->answer_bytes */
     bool is_last;
     char bytes[];
 };
@@ -63,6 +70,7 @@ struct http_exchange {
     struct header_line *lines;
     uint32_t n_lines, cap_lines;
     struct buf body;
+    size_t head_counted;            /* in server->head_bytes */
     uint64_t content_length;
     bool has_content_length, is_chunked;
     bool is_head, is_http10, is_keep_alive;
@@ -113,7 +121,13 @@ struct http_server {
     struct list phases[N_PHASES];
     uint32_t n_connections;
     uint32_t n_out;                 /* exchanges with their receivers */
-    size_t buffered;                /* request bytes of all connections */
+    size_t buffered;                /* request bodies of all connections, and what is pending */
+    size_t head_bytes;              /* of heads, beyond HEAD_FREE_BYTES each */
+    atomic_size_t answer_bytes;     /* made and not sent; any thread */
+    struct {                        /* written by the loop thread, but for answers; read by any */
+        atomic_uint_fast64_t accepted, requests, connections, buffered;
+        atomic_uint_fast64_t refused[N_HTTP_REFUSALS];
+    } stats;
     uint16_t port;
     bool is_started, is_stopping, is_joined, is_accept_waiting, is_closing;
     uint64_t stop_ms;
@@ -131,11 +145,19 @@ struct http_server {
 
 /* http_server.c */
 void server_timer_need(struct http_server *server, uint64_t deadline_ms);
+/* Keeps the sum of request bytes, for the limit and for whoever looks. */
+static inline void server_buffered_add(struct http_server *server, int64_t n_bytes)
+{
+    server->buffered += (size_t)n_bytes;
+    atomic_store_explicit(&server->stats.buffered, server->buffered, memory_order_relaxed);
+}
 void server_connection_closed(struct http_server *server);
 /* Takes the connection that had to wait, if there is one. */
 void server_accept_again(struct http_server *server);
 void server_stop_check(struct http_server *server);
 void server_unref(struct http_server *server);
+/* Counts, and tells the owner. `peer` may be NULL. */
+void server_refused(struct http_server *server, enum http_refusal refusal, const char *peer);
 
 /* http_connection.c */
 void connection_accept(struct http_server *server);
@@ -158,7 +180,8 @@ void http1_parse_init(struct http_connection *connection);
  * belong to the message. */
 size_t http1_parse(struct http_connection *connection, const char *data, size_t len);
 /* Answers for the server itself. What is still to come of the request will not be read. */
-void http1_refuse(struct http_connection *connection, int status, dr_code code, const char *text);
+void http1_refuse(struct http_connection *connection, enum http_refusal refusal, int status, dr_code code,
+                  const char *text);
 
 /* http1.c */
 void http1_init(struct http_connection *connection);
@@ -172,10 +195,14 @@ void http1_on_answered(struct http_connection *connection);
 void http1_on_written(struct http_connection *connection);
 
 /* http_exchange.c */
+/* Accepts NULL. */
+void answer_free(struct http_server *server, struct http_answer *answer);
 void exchange_init(struct http_exchange *exchange, struct http_connection *connection);
 /* Does not count the body out of server->buffered. */
 void exchange_deinit(struct http_exchange *exchange);
 /* Ready for the next request of the connection; keeps small buffers. */
+/* What its head holds counts no more. Loop thread. */
+void exchange_uncount(struct http_exchange *exchange);
 void exchange_reset(struct http_exchange *exchange);
 dr_code exchange_line_start(struct http_exchange *exchange);
 /* Cuts the URL into path and query, once all headers are in. */

@@ -8,7 +8,6 @@
 #include <signal.h>
 #include <stdio.h>
 
-#define BACKLOG 1024
 #define PORT_TEXT_SIZE 8
 
 static uint64_t ms_of(int64_t ns)
@@ -27,6 +26,7 @@ static void config_fill(struct http_server_config *config)
     config->body_bytes_max = config->body_bytes_max ? config->body_bytes_max : HTTP_BODY_BYTES_MAX;
     config->header_bytes_max = config->header_bytes_max ? config->header_bytes_max : HTTP_HEADER_BYTES_MAX;
     config->buffered_bytes_max = config->buffered_bytes_max ? config->buffered_bytes_max : (size_t)256 << 20;
+    config->answer_bytes_max = config->answer_bytes_max ? config->answer_bytes_max : (size_t)512 << 20;
     config->connections_max = config->connections_max ? config->connections_max : 10000;
     config->exchanges_max = config->exchanges_max ? config->exchanges_max : 65536;
     config->header_timeout_ns = time_or(config->header_timeout_ns, 10 * NS_PER_S);
@@ -158,6 +158,7 @@ void server_accept_again(struct http_server *server)
 void server_connection_closed(struct http_server *server)
 {
     server->n_connections--;
+    atomic_fetch_sub(&server->stats.connections, 1);
     server_accept_again(server);
     server_stop_check(server);
 }
@@ -183,6 +184,8 @@ static void on_connection(uv_stream_t *listener, int status)
     struct http_server *server = listener->data;
     if (status == 0)
         connection_accept(server);
+    else /* libuv has closed what waited if descriptors ran out, so that accepting does not spin */
+        server_refused(server, HTTP_REFUSED_DESCRIPTORS, NULL);
 }
 
 static int try_listen(struct http_server *server, const struct sockaddr *address)

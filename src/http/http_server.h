@@ -11,7 +11,7 @@
  *
  * Answered by the server itself, with a Connect error as JSON and without on_request: malformed HTTP (400), headers or
  * body over the limit (431, 413), too slow (408), too many exchanges or too many bytes at once (429), an Expect it does
- * not know (417).
+ * not know (417). Each of these is counted and told to on_refused.
  *
  * Threads: on_headers, on_request, on_abort run on the loop thread and must not block. Everything else says so. */
 #ifndef HTTP_HTTP_SERVER_H
@@ -31,6 +31,31 @@
 struct http_server;
 struct http_exchange;
 
+/* What the server does by itself when a peer or the load goes over a limit. */
+enum http_refusal {
+    HTTP_REFUSED_MALFORMED,   /* 400, 417, 505: not HTTP, or framed ambiguously */
+    HTTP_REFUSED_HEADERS,     /* 431 */
+    HTTP_REFUSED_BODY,        /* 413 */
+    HTTP_REFUSED_SLOW,        /* 408 */
+    HTTP_REFUSED_EXCHANGES,   /* 429: exchanges_max */
+    HTTP_REFUSED_REQUEST_BYTES, /* 429 or closed: buffered_bytes_max, or large headers of too many at once */
+    HTTP_REFUSED_ANSWER_BYTES, /* 429 in place of the answer: answer_bytes_max */
+    HTTP_REFUSED_READER,      /* closed: the answer was not taken in time */
+    HTTP_REFUSED_CONNECTIONS, /* connections_max: left to wait in the kernel until another one ends */
+    HTTP_REFUSED_DESCRIPTORS, /* closed at once or left to wait: no descriptor, no memory */
+    N_HTTP_REFUSALS
+};
+
+/* Since creation, but for what is said to be now. */
+struct http_server_stats {
+    uint64_t connections;     /* now */
+    uint64_t buffered_bytes;  /* now: request bodies */
+    uint64_t answer_bytes;    /* now: made and not sent */
+    uint64_t accepted;        /* connections */
+    uint64_t requests;        /* whole ones, given to on_request or answered before that */
+    uint64_t refused[N_HTTP_REFUSALS];
+};
+
 /* Answers, or takes note and answers later. */
 typedef void http_request_fn(void *arg, struct http_exchange *exchange);
 /* The peer has stopped sending or is gone; there may be nobody to read the answer, which must still be given. */
@@ -45,6 +70,7 @@ struct http_server_config {
     size_t body_bytes_max;          /* [HTTP_BODY_BYTES_MAX] */
     size_t header_bytes_max;        /* [HTTP_HEADER_BYTES_MAX] */
     size_t buffered_bytes_max;      /* request bytes held for all exchanges together [256 MiB] */
+    size_t answer_bytes_max;        /* answers made and not sent, small ones apart [512 MiB] */
     uint32_t connections_max;       /* further ones wait in the kernel; idle ones make room first [10,000] */
     uint32_t exchanges_max;         /* in on_request's hands [65,536] */
     int64_t header_timeout_ns;      /* from a request's first byte to its last header [10 s] */
@@ -57,6 +83,9 @@ struct http_server_config {
     http_request_fn *on_headers;
     http_request_fn *on_request;    /* required */
     void *arg;                      /* of both */
+    /* Optional. Something was refused; `peer` is "" when there is none. Any thread; must not block. */
+    void (*on_refused)(void *arg, enum http_refusal refusal, const char *peer);
+    void *refused_arg;
 };
 
 struct http_header {
@@ -80,6 +109,10 @@ dr_code http_server_create(const struct http_server_config *config, struct http_
                            struct dr_error *error);
 /* The port it listens on. Any thread. */
 uint16_t http_server_port(const struct http_server *server);
+/* Any thread, until destroy. The numbers are each right, but not of one moment. */
+void http_server_stats(const struct http_server *server, struct http_server_stats *ret_stats);
+/* "malformed", "slow", ...: for metrics and logs. Static. */
+const char *http_refusal_name(enum http_refusal refusal);
 /* Starts the loop thread, once. DR_UNAVAILABLE. */
 dr_code http_server_start(struct http_server *server, struct dr_error *error);
 /* Stops accepting, closes idle connections, waits until every exchange is answered and every answer is sent, at most
@@ -114,6 +147,8 @@ const char *http_exchange_peer(const struct http_exchange *exchange);
 void http_exchange_on_abort(struct http_exchange *exchange, http_abort_fn *on_abort, http_release_fn *on_release,
                             void *arg);
 
+/* Whether an answer of so many bytes would be sent now (answer_bytes_max): asked before a large one is made. Any thread. */
+bool http_exchange_has_room(const struct http_exchange *exchange, size_t body_len);
 /* Answers: copies the response and gives up the exchange. Any thread, never blocks. */
 void http_exchange_respond(struct http_exchange *exchange, const struct http_response *response);
 /* Answers with a Connect error, {"code": ..., "message": ...}; the status is that of the code, or http_status if not 0.
