@@ -62,5 +62,10 @@ for header in "$prefix"/include/dispatchrun.h "$prefix"/include/dispatchrun/*.h;
     echo "ok $name alone"
 done
 
+# The sanitizers' names are not ours.
+foreign=$(nm -g --defined-only "$libdir/libdispatchrun.a" | awk 'NF == 3 { print $3 }' | grep -v -e '^dr_' -e '^__.*san' || true)
+[ -z "$foreign" ] || { echo "libdispatchrun.a exports $foreign"; exit 1; }
+echo "ok c17_static exports dr_ names only"
+
 "$prefix/bin/dispatch" version | grep -q "$(say --modversion)"
 echo "ok dispatch"
