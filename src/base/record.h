@@ -106,6 +106,12 @@ struct batch {
     size_t cap_ops;
 };
 
+/* How many children of one generation have open mail. */
+struct record_children {
+    uint64_t n_done;
+    uint64_t n_outstanding;
+};
+
 /* A purge looks at done calls in the order (done_ns, id), those behind (after_done_ns, after) and with done_ns <
  * done_before_ns, at most `limit` of them, and deletes those whose result nobody can need. */
 struct purge_order {

@@ -166,13 +166,13 @@ enum engine_why_kind {
     ENGINE_WHY_UNKNOWN_CALL = 0,      /* not resident: ask the store; engine_why_record explains a record */
     ENGINE_WHY_RUNNING,
     ENGINE_WHY_RECORDING,             /* its last change is not durable yet */
-    ENGINE_WHY_TURN,                  /* ready: other trees of its group have their turn */
-    ENGINE_WHY_CONCURRENCY,           /* ready: the group's limit on attempts in flight is reached */
-    ENGINE_WHY_ENDPOINT_DOWN,         /* ready: the endpoint could not be reached; until_ns is the next probe's time */
+    ENGINE_WHY_TURN,                  /* due: others have their turn, it is in the backlog, or the engine is paused */
+    ENGINE_WHY_CONCURRENCY,           /* due: the limit on attempts in flight is reached, its group's or that of all */
+    ENGINE_WHY_ENDPOINT_DOWN,         /* due: the endpoint could not be reached; until_ns is the next probe's time */
     ENGINE_WHY_RETRY_TIME,
-    ENGINE_WHY_RESULTS,               /* waits for results of its children */
+    ENGINE_WHY_RESULTS,               /* waits for results of its children; until_ns: and its max_wait, if sooner */
     ENGINE_WHY_SLEEP,                 /* waits for its max_wait */
-    ENGINE_WHY_EXPIRATION,            /* nothing outstanding and no deadline: only expiration ends it (Q10) */
+    ENGINE_WHY_EXPIRATION,            /* nothing happens before it expires: it waits for nothing (Q10), or for later */
     ENGINE_WHY_LOADING,               /* being read from the store */
     ENGINE_WHY_DONE
 };
@@ -204,8 +204,11 @@ void engine_step(struct engine *engine, const struct engine_event *event, int64_
 void engine_set_paused(struct engine *engine, bool is_paused);
 /* For people, between steps. */
 struct engine_why engine_why(const struct engine *engine, struct id id);
-/* The same for a call that is not resident, from its record. */
-struct engine_why engine_why_record(const struct call_record *record);
+/* The same for a call that is not resident, from its record. Of a suspended one that has children, the numbers of those
+ * of its generation must be known to tell whether it waits for them; NULL: it is taken to. Each may be counted to
+ * min_results only. */
+struct engine_why engine_why_record(const struct engine *engine, const struct call_record *record,
+                                    const struct record_children *children);
 /* One line: "retries at 2026-07-01T10:00:00Z", "waits for 3 of 5 results", ... into text. */
 void engine_why_format(const struct engine_why *why, char *text, size_t size);
 /* The record of a resident call, borrowed until the next step; NULL when not resident. */

@@ -1,4 +1,4 @@
-/* The engine's insides, shared by the files of src/engine only. docs/design/engine.md has the rules (E1 to E12) that
+/* The engine's insides, shared by the files of src/engine only. docs/design/engine.md has the rules (E1 to E13) that
  * this code cites; T1 to T9 and I1 to I8 are the design's.
  *
  * Files, each using only those before it: output.c (batch, effects, what is held back), mail.c, sweep.c, creation.c,
@@ -298,8 +298,9 @@ void wait_abandoned(struct engine *engine, uint64_t token);
 void wait_expire(struct engine *engine);
 /* `after_batch` 0: the record was read from the store. */
 void wait_wake(struct engine *engine, const struct call_record *record, uint64_t after_batch);
-/* Waiters of another project learn nothing: not found. */
-void wait_refuse_foreign(struct engine *engine, const struct call_record *record);
+/* A live call has been read. Waiters of another project learn nothing: not found. Those whose time is over, which nobody
+ * could tell whether the call was done, are told now. */
+void wait_loaded(struct engine *engine, const struct call_record *record);
 void wait_not_found(struct engine *engine, struct id id);
 void wait_deinit(struct engine *engine);
 

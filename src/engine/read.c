@@ -2,18 +2,25 @@
 #include "engine/engine_private.h"
 
 /* E6: what the store knew, merged with what arrived since. */
-static void merge_mail(struct call *call, const struct engine_event *event)
+static void merge_mail(struct engine *engine, struct call *call, const struct engine_event *event)
 {
     struct map arrived;
     map_init(&arrived);
     uint64_t n_unseen = call->n_mail;
-    for (struct list *node = call->mail.next; node != &call->mail; node = node->next)
-        CHECK(map_put(&arrived, container_of(node, struct mail, node)->child, call) == DR_OK);
+    for (struct list *node = call->mail.next; node != &call->mail; node = node->next) {
+        const struct mail *mail = container_of(node, struct mail, node);
+        CHECK(map_put(&arrived, mail->child, call) == DR_OK);
+        if (call->after_batch < mail->after_batch)
+            call->after_batch = mail->after_batch; /* what wakes it must be durable by its start (E5) */
+    }
     for (size_t i = 0; i < event->loaded.n_children; i++) {
-        if (map_get(&arrived, event->loaded.children[i].id))
+        const struct call_record *child = &event->loaded.children[i];
+        if (map_get(&arrived, child->id))
             n_unseen--;
         else
-            mail_add(call, mail_create(&event->loaded.children[i], 0));
+            mail_add(call, mail_create(child, 0));
+        if (engine->done_sequence < child->done_sequence)
+            engine->done_sequence = child->done_sequence; /* what ends from now on ends later, whatever the clock says */
     }
     map_deinit(&arrived);
     CHECK(event->loaded.n_outstanding >= n_unseen);
@@ -45,8 +52,8 @@ void read_loaded(struct engine *engine, const struct engine_event *event)
             loaded_done(engine, call);
         } else {
             mail_drop_foreign(call);
-            wait_refuse_foreign(engine, &call->record);
-            merge_mail(call, event);
+            wait_loaded(engine, &call->record);
+            merge_mail(engine, call, event);
             if (call->record.sweep_below)
                 sweep_add(engine, call->record.id, call->record.sweep_below);
             if (list_is_empty(&call->asks))

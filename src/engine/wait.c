@@ -81,6 +81,11 @@ void wait_expire(struct engine *engine)
     struct heap_node *node;
     while ((node = heap_peek(&engine->waiter_timers)) && node->key <= engine->now_ns) {
         struct waiter *waiter = container_of(node, struct waiter, timer);
+        const struct call *call = resident_get(engine, waiter->id);
+        if (call && call->phase == PHASE_LOADING) { /* it may be done, and known to be: wait_loaded */
+            heap_remove(&engine->waiter_timers, node);
+            continue;
+        }
         wake(engine, waiter->token, 0, DR_DEADLINE_EXCEEDED, "the call is not done yet");
         remove_waiter(engine, waiter);
     }
@@ -107,11 +112,21 @@ void wait_wake(struct engine *engine, const struct call_record *record, uint64_t
     }
 }
 
-void wait_refuse_foreign(struct engine *engine, const struct call_record *record)
+static void arm_again(struct engine *engine, struct waiters_of *of)
+{
+    for (struct list *node = of->list.next; node != &of->list; node = node->next) {
+        struct waiter *waiter = container_of(node, struct waiter, node);
+        if (!heap_has(&waiter->timer))
+            CHECK(heap_push(&engine->waiter_timers, &waiter->timer) == DR_OK);
+    }
+}
+
+void wait_loaded(struct engine *engine, const struct call_record *record)
 {
     struct waiters_of *of = map_get(&engine->waiters, record->id);
     if (!of)
         return;
+    arm_again(engine, of);
     bool is_last = false;
     for (struct list *node = of->list.next; !is_last && node != &of->list;) {
         struct waiter *waiter = container_of(node, struct waiter, node);
@@ -136,9 +151,13 @@ void wait_not_found(struct engine *engine, struct id id)
 
 void wait_deinit(struct engine *engine)
 {
-    struct heap_node *node;
-    while ((node = heap_peek(&engine->waiter_timers)))
-        remove_waiter(engine, container_of(node, struct waiter, timer));
+    size_t cursor = 0;
+    struct map_entry *entry;
+    while ((entry = map_next(&engine->waiter_tokens, &cursor)))
+        mem_free(entry->value);
+    cursor = 0;
+    while ((entry = map_next(&engine->waiters, &cursor)))
+        mem_free(entry->value);
     heap_deinit(&engine->waiter_timers);
     map_deinit(&engine->waiter_tokens);
     map_deinit(&engine->waiters);

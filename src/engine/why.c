@@ -4,51 +4,60 @@
 #include <stdio.h>
 #include <time.h>
 
-static struct engine_why why_idle(const struct call_record *record)
-{
-    struct engine_why why = {.kind = ENGINE_WHY_RETRY_TIME, .until_ns = record->due_ns};
-    if (record->state == CALL_SUSPENDED) {
-        why.kind = record->due_ns == TIME_NEVER ? ENGINE_WHY_EXPIRATION : ENGINE_WHY_SLEEP;
-        why.until_ns = record->due_ns == TIME_NEVER ? record->expires_ns : record->due_ns;
-    }
-    return why;
-}
-
-struct engine_why engine_why_record(const struct call_record *record)
-{
-    if (record->state == CALL_DONE)
-        return (struct engine_why){.kind = ENGINE_WHY_DONE};
-    if (record->state == CALL_SUSPENDED && record->has_children && record->due_ns == TIME_NEVER)
-        return (struct engine_why){.kind = ENGINE_WHY_RESULTS, .n_results_wanted = (uint32_t)record->min_results};
-    if (record->state == CALL_SCHEDULED && record->failures == 0)
-        return (struct engine_why){.kind = ENGINE_WHY_TURN};
-    return why_idle(record);
-}
-
-static struct engine_why why_suspended(const struct call *call)
-{
-    uint64_t n_possible = call->n_mail + call->n_outstanding;
-    if (n_possible == 0)
-        return why_idle(&call->record);
-    struct engine_why why = {.kind = ENGINE_WHY_RESULTS, .n_results = call->n_mail, .until_ns = call->record.due_ns};
-    uint64_t n_wanted = (uint64_t)call->record.min_results < n_possible ? (uint64_t)call->record.min_results : n_possible;
-    why.n_results_wanted = (uint32_t)n_wanted;
-    return why;
-}
-
-static struct engine_why why_ready(const struct engine *engine, const struct call *call)
+/* Nothing of its own keeps it: its group does, or the others of its tree. */
+static struct engine_why why_due(const struct engine *engine, const struct call_record *record)
 {
     struct engine_why why = {.kind = ENGINE_WHY_TURN};
     struct scheduler_group_view group;
-    if (scheduler_group_view(engine->scheduler, call->record.project, blob_slice(call->record.endpoint), &group)) {
-        why.in_flight = group.in_flight;
-        why.limit = group.limit;
-        if (group.is_paused)
-            why = (struct engine_why){.kind = ENGINE_WHY_ENDPOINT_DOWN, .until_ns = group.probe_ns};
-        else if (group.in_flight >= group.limit)
-            why.kind = ENGINE_WHY_CONCURRENCY;
+    if (!scheduler_group_view(engine->scheduler, record->project, blob_slice(record->endpoint), &group))
+        return why;
+    why.in_flight = group.in_flight;
+    why.limit = group.limit;
+    if (group.is_paused)
+        return (struct engine_why){.kind = ENGINE_WHY_ENDPOINT_DOWN, .until_ns = group.probe_ns};
+    if (group.in_flight >= group.limit) {
+        why.kind = ENGINE_WHY_CONCURRENCY;
+    } else if (scheduler_in_flight(engine->scheduler) >= engine->config.in_flight_max) {
+        why.kind = ENGINE_WHY_CONCURRENCY;
+        why.in_flight = (uint32_t)scheduler_in_flight(engine->scheduler);
+        why.limit = engine->config.in_flight_max;
     }
     return why;
+}
+
+/* Waits for a time: `kind` names it, but for expiration, which may come first. */
+static struct engine_why why_later(const struct call_record *record, enum engine_why_kind kind)
+{
+    if (record->due_ns >= record->expires_ns)
+        return (struct engine_why){.kind = ENGINE_WHY_EXPIRATION, .until_ns = record->expires_ns};
+    return (struct engine_why){.kind = kind, .until_ns = record->due_ns};
+}
+
+static struct engine_why why_results(const struct call_record *record, uint64_t n_done, uint64_t n_wanted)
+{
+    struct engine_why why = {.kind = ENGINE_WHY_RESULTS, .n_results = (uint32_t)n_done};
+    why.n_results_wanted = (uint32_t)n_wanted;
+    why.until_ns = record->due_ns < record->expires_ns ? record->due_ns : TIME_NEVER;
+    return why;
+}
+
+struct engine_why engine_why_record(const struct engine *engine, const struct call_record *record,
+                                    const struct record_children *children)
+{
+    if (record->state == CALL_DONE)
+        return (struct engine_why){.kind = ENGINE_WHY_DONE};
+    if (record->due_ns <= engine->now_ns && record->expires_ns > engine->now_ns)
+        return why_due(engine, record);
+    if (record->state == CALL_SCHEDULED)
+        return why_later(record, ENGINE_WHY_RETRY_TIME);
+    uint64_t n_wanted = (uint64_t)record->min_results;
+    if (!children && record->has_children)
+        return why_results(record, 0, n_wanted);
+    uint64_t n_possible = children ? children->n_done + children->n_outstanding : 0;
+    if (n_possible == 0)
+        return why_later(record, ENGINE_WHY_SLEEP);
+    n_wanted = n_wanted < n_possible ? n_wanted : n_possible;
+    return children->n_done >= n_wanted ? why_due(engine, record) : why_results(record, children->n_done, n_wanted);
 }
 
 struct engine_why engine_why(const struct engine *engine, struct id id)
@@ -64,11 +73,12 @@ struct engine_why engine_why(const struct engine *engine, struct id id)
     case PHASE_RUNNING:
         return (struct engine_why){.kind = ENGINE_WHY_RUNNING};
     case PHASE_READY:
-        return why_ready(engine, call);
+        return why_due(engine, &call->record);
     case PHASE_IDLE:
         break;
     }
-    return call->record.state == CALL_SUSPENDED ? why_suspended(call) : why_idle(&call->record);
+    struct record_children children = {.n_done = call->n_mail, .n_outstanding = call->n_outstanding};
+    return engine_why_record(engine, &call->record, &children);
 }
 
 static void format_time(int64_t when_ns, char *text, size_t size)

@@ -2,6 +2,9 @@
  * not running comes from the engine when it has the call in memory. */
 #include "server/driver_private.h"
 
+/* Children that one request looks at; of calls behind them it is said only that they wait for results. */
+#define CHILDREN_COUNTED_MAX 1000000u
+
 /* On the store's thread it reads, on the engine thread it explains and answers. */
 struct show_request {
     struct driver_read read;      /* first member */
@@ -15,6 +18,8 @@ struct show_request {
     struct dr_error error;
     struct store_records records;
     struct call_record record;    /* of a get */
+    struct record_children *children; /* of the first n_counted records */
+    size_t n_counted;
 };
 
 struct counts_request {
@@ -26,13 +31,12 @@ struct counts_request {
     struct driver_counts counts;
 };
 
-static void explain(struct driver *driver, const struct call_record *record, struct driver_call *ret_call)
+static void explain(struct driver *driver, const struct call_record *record, const struct record_children *children,
+                    struct driver_call *ret_call)
 {
     struct engine_why why = engine_why(driver->engine, record->id);
-    /* The engine may know of an end that is not durable yet: then the record speaks. */
-    bool is_ahead = why.kind == ENGINE_WHY_DONE && record->state != CALL_DONE;
-    if (why.kind == ENGINE_WHY_UNKNOWN_CALL || is_ahead || record->state == CALL_DONE)
-        why = engine_why_record(record);
+    if (why.kind == ENGINE_WHY_UNKNOWN_CALL || record->state == CALL_DONE)
+        why = engine_why_record(driver->engine, record, children);
     ret_call->record = record;
     ret_call->why_kind = why.kind;
     engine_why_format(&why, ret_call->why, sizeof ret_call->why);
@@ -45,7 +49,7 @@ static void answer_show(struct driver *driver, struct show_request *request, con
     if (request->code == DR_OK && n > 0) {
         calls = mem_must_zalloc(n * sizeof *calls);
         for (size_t i = 0; i < n; i++)
-            explain(driver, &records[i], &calls[i]);
+            explain(driver, &records[i], i < request->n_counted ? &request->children[i] : NULL, &calls[i]);
     }
     driver_read_done(driver);
     request->on_done(request->arg, request->code, request->code ? request->error.message : NULL, calls,
@@ -54,7 +58,28 @@ static void answer_show(struct driver *driver, struct show_request *request, con
     record_deinit(&request->record);
     store_records_deinit(&request->records);
     mem_free(request->texts);
+    mem_free(request->children);
     mem_free(request);
+}
+
+/* On the store's thread. What a suspended call waits for depends on its children; commits wait while they are counted. */
+static void count_children(struct show_request *request, struct store *store, const struct call_record *records, size_t n)
+{
+    uint64_t left = CHILDREN_COUNTED_MAX;
+    if (request->code || n == 0)
+        return;
+    request->children = mem_must_zalloc(n * sizeof *request->children);
+    for (; request->n_counted < n; request->n_counted++) {
+        const struct call_record *record = &records[request->n_counted];
+        struct record_children *children = &request->children[request->n_counted];
+        if (record->state != CALL_SUSPENDED || !record->has_children)
+            continue;
+        request->code = store_count_children(store, record->id, record->generation, (uint64_t)record->min_results,
+                                             children, &request->error);
+        if (request->code || children->n_done + children->n_outstanding > left)
+            return;
+        left -= children->n_done + children->n_outstanding;
+    }
 }
 
 static struct show_request *show_request_create(driver_calls_fn *on_done, void *arg)
@@ -73,6 +98,7 @@ static void read_one(struct driver_read *read, struct store *store)
 {
     struct show_request *request = container_of(read, struct show_request, read);
     request->code = store_read(store, request->filter.before, &request->record, &request->error);
+    count_children(request, store, &request->record, 1);
 }
 
 static void answer_get(struct driver *driver, struct driver_read *read)
@@ -108,6 +134,7 @@ static void read_many(struct driver_read *read, struct store *store)
 {
     struct show_request *request = container_of(read, struct show_request, read);
     request->code = store_list(store, &request->filter, &request->records, &request->error);
+    count_children(request, store, request->records.records, request->records.n_records);
 }
 
 static void answer_list(struct driver *driver, struct driver_read *read)

@@ -27,6 +27,12 @@ dr_code store_read_children(struct store *store, struct id parent, uint32_t gene
     return store->methods->read_children(store, parent, generation, ret_done, ret_outstanding, error);
 }
 
+dr_code store_count_children(struct store *store, struct id parent, uint32_t generation, uint64_t limit,
+                             struct record_children *ret_children, struct dr_error *error)
+{
+    return store->methods->count_children(store, parent, generation, limit, ret_children, error);
+}
+
 dr_code store_scan_due(struct store *store, struct store_cursor after, int64_t until_ns, size_t limit,
                        size_t bytes_max, struct store_scan_result *ret_result, struct dr_error *error)
 {

@@ -59,6 +59,8 @@ struct store_methods {
     dr_code (*read)(struct store *, struct id id, struct call_record *ret_record, struct dr_error *);
     dr_code (*read_children)(struct store *, struct id parent, uint32_t generation,
                              struct store_records *ret_done, uint64_t *ret_outstanding, struct dr_error *);
+    dr_code (*count_children)(struct store *, struct id parent, uint32_t generation, uint64_t limit,
+                              struct record_children *ret_children, struct dr_error *);
     dr_code (*scan_due)(struct store *, struct store_cursor after, int64_t until_ns, size_t limit,
                         size_t bytes_max, struct store_scan_result *ret_result, struct dr_error *);
     dr_code (*scan_live_children)(struct store *, struct id parent, uint32_t below_generation, size_t limit,
@@ -107,6 +109,9 @@ dr_code store_read(struct store *store, struct id id, struct call_record *ret_re
 dr_code store_read_children(struct store *store, struct id parent, uint32_t generation,
                             struct store_records *ret_done, uint64_t *ret_outstanding,
                             struct dr_error *error);
+/* The same as numbers, each counted to `limit` at most. */
+dr_code store_count_children(struct store *store, struct id parent, uint32_t generation, uint64_t limit,
+                             struct record_children *ret_children, struct dr_error *error);
 /* Live calls with (wake, id) > after and wake <= until, in that order: at most `limit`, and at least one if
  * there is any, stopping early once the payloads exceed bytes_max. */
 dr_code store_scan_due(struct store *store, struct store_cursor after, int64_t until_ns, size_t limit,

@@ -247,6 +247,7 @@ static const struct store_methods METHODS = {
     .commit = commit,
     .read = memory_read,
     .read_children = memory_read_children,
+    .count_children = memory_count_children,
     .scan_due = memory_scan_due,
     .scan_live_children = memory_scan_live_children,
     .scan_mail = memory_scan_mail,

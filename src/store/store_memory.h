@@ -34,6 +34,8 @@ dr_code memory_read(struct store *store, struct id id, struct call_record *ret_r
 dr_code memory_read_children(struct store *store, struct id parent, uint32_t generation,
                              struct store_records *ret_done, uint64_t *ret_outstanding,
                              struct dr_error *error);
+dr_code memory_count_children(struct store *store, struct id parent, uint32_t generation, uint64_t limit,
+                              struct record_children *ret_children, struct dr_error *error);
 dr_code memory_scan_due(struct store *store, struct store_cursor after, int64_t until_ns, size_t limit,
                         size_t bytes_max, struct store_scan_result *ret_result, struct dr_error *error);
 dr_code memory_scan_live_children(struct store *store, struct id parent, uint32_t below_generation,

@@ -69,6 +69,24 @@ dr_code memory_read_children(struct store *store, struct id parent, uint32_t gen
     return DR_OK;
 }
 
+dr_code memory_count_children(struct store *store, struct id parent, uint32_t generation, uint64_t limit,
+                              struct record_children *ret_children, struct dr_error *error)
+{
+    (void)error;
+    struct record_children children = {0};
+    struct id after = {{0}};
+    const struct row *row;
+    while ((row = next_child(memory_self(store), parent, after))) {
+        after = row->record.id;
+        if (row->record.parent_generation != generation || row->record.mail != CALL_MAIL_OPEN)
+            continue;
+        uint64_t *n = row->record.state == CALL_DONE ? &children.n_done : &children.n_outstanding;
+        *n += *n < limit;
+    }
+    *ret_children = children;
+    return DR_OK;
+}
+
 dr_code memory_scan_due(struct store *store, struct store_cursor after, int64_t until_ns, size_t limit,
                         size_t bytes_max, struct store_scan_result *ret_result, struct dr_error *error)
 {

@@ -130,6 +130,7 @@ static const struct store_methods METHODS = {
     .commit = sqlite_commit,
     .read = sqlite_read,
     .read_children = sqlite_read_children,
+    .count_children = sqlite_count_children,
     .scan_due = sqlite_scan_due,
     .scan_live_children = sqlite_scan_live_children,
     .scan_mail = sqlite_scan_mail,

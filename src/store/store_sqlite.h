@@ -27,6 +27,7 @@ enum statement {
     STATEMENT_READ,
     STATEMENT_CHILDREN_DONE,
     STATEMENT_CHILDREN_LIVE_COUNT,
+    STATEMENT_CHILDREN_DONE_COUNT,
     STATEMENT_SCAN_DUE,
     STATEMENT_LIVE_CHILDREN,
     STATEMENT_SCAN_MAIL,
@@ -137,6 +138,8 @@ dr_code sqlite_read(struct store *store, struct id id, struct call_record *ret_r
 dr_code sqlite_read_children(struct store *store, struct id parent, uint32_t generation,
                              struct store_records *ret_done, uint64_t *ret_outstanding,
                              struct dr_error *error);
+dr_code sqlite_count_children(struct store *store, struct id parent, uint32_t generation, uint64_t limit,
+                              struct record_children *ret_children, struct dr_error *error);
 dr_code sqlite_scan_due(struct store *store, struct store_cursor after, int64_t until_ns, size_t limit,
                         size_t bytes_max, struct store_scan_result *ret_result, struct dr_error *error);
 dr_code sqlite_scan_live_children(struct store *store, struct id parent, uint32_t below_generation,

@@ -186,19 +186,16 @@ dr_code sqlite_read(struct store *store, struct id id, struct call_record *ret_r
     return code;
 }
 
-static dr_code count_live_children(struct store_sqlite *sqlite, struct id parent, uint32_t generation,
-                                   uint64_t *ret_n, struct dr_error *error)
+static dr_code count_some(struct store_sqlite *sqlite, enum statement which, const char *text, struct id parent,
+                          uint32_t generation, uint64_t limit, uint64_t *ret_n, struct dr_error *error)
 {
     sqlite3_stmt *row;
-    dr_code code =
-        sqlite_statement(sqlite, STATEMENT_CHILDREN_LIVE_COUNT,
-                         "SELECT count(*) FROM call INDEXED BY call_mail WHERE mail=1 AND parent=?1 AND "
-                         "parent_generation=?2 AND state IN (1,2)",
-                         &row, error);
+    dr_code code = sqlite_statement(sqlite, which, text, &row, error);
     if (code)
         return code;
     sqlite_bind_id(row, 1, &parent);
     sqlite3_bind_int64(row, 2, generation);
+    sqlite3_bind_int64(row, 3, limit > INT64_MAX ? INT64_MAX : (int64_t)limit);
     int result = sqlite3_step(row);
     if (result == SQLITE_ROW)
         *ret_n = (uint64_t)sqlite3_column_int64(row, 0);
@@ -208,13 +205,38 @@ static dr_code count_live_children(struct store_sqlite *sqlite, struct id parent
     return code;
 }
 
+static dr_code count_live_children(struct store_sqlite *sqlite, struct id parent, uint32_t generation, uint64_t limit,
+                                   uint64_t *ret_n, struct dr_error *error)
+{
+    return count_some(sqlite, STATEMENT_CHILDREN_LIVE_COUNT,
+                      "SELECT count(*) FROM (SELECT 1 FROM call INDEXED BY call_mail WHERE mail=1 AND parent=?1 AND "
+                      "parent_generation=?2 AND state IN (1,2) LIMIT ?3)",
+                      parent, generation, limit, ret_n, error);
+}
+
+dr_code sqlite_count_children(struct store *store, struct id parent, uint32_t generation, uint64_t limit,
+                              struct record_children *ret_children, struct dr_error *error)
+{
+    struct store_sqlite *sqlite = sqlite_self(store);
+    struct record_children children = {0};
+    dr_code code = count_live_children(sqlite, parent, generation, limit, &children.n_outstanding, error);
+    if (!code)
+        code = count_some(sqlite, STATEMENT_CHILDREN_DONE_COUNT,
+                          "SELECT count(*) FROM (SELECT 1 FROM call INDEXED BY call_mail WHERE mail=1 AND parent=?1 "
+                          "AND parent_generation=?2 AND state=3 LIMIT ?3)",
+                          parent, generation, limit, &children.n_done, error);
+    if (!code)
+        *ret_children = children;
+    return code;
+}
+
 dr_code sqlite_read_children(struct store *store, struct id parent, uint32_t generation,
                              struct store_records *ret_done, uint64_t *ret_outstanding,
                              struct dr_error *error)
 {
     struct store_sqlite *sqlite = sqlite_self(store);
     uint64_t n_outstanding = 0;
-    dr_code code = count_live_children(sqlite, parent, generation, &n_outstanding, error);
+    dr_code code = count_live_children(sqlite, parent, generation, UINT64_MAX, &n_outstanding, error);
     sqlite3_stmt *row;
     if (!code)
         code = sqlite_statement(sqlite, STATEMENT_CHILDREN_DONE,

@@ -330,6 +330,50 @@ static void results_that_arrive_while_the_parent_is_read_count_once(void **state
     world_deinit(&world);
 }
 
+/* By its time b was done before a, but it is not durable when root's turn comes. */
+static void a_clock_set_back_over_a_restart_puts_no_new_result_before_old_ones(void **state)
+{
+    (void)state;
+    struct world world;
+    world_init(&world, &(struct engine_config){.in_flight_max = 1});
+    world_submit(&world, ONE("root"));
+    world_poll(&world, "root", 1, 1, NO_WAIT, 1, TWO("a", "b"));
+    world_advance(&world, 50 * NS_PER_S);
+    world_return(&world, "a", "A");
+    world.now_ns -= 40 * NS_PER_S;
+    buf_clear(&world.trace);
+    world_crash(&world);
+    world_expect(&world, "start b\n"); /* root has to wait */
+    world.holds_commits = true;
+    world_return(&world, "b", "B");
+    world_expect(&world, "resume root [1]\n");
+    world_deinit(&world);
+}
+
+/* Only c's result makes it enough, and c's is not durable when root has been read. */
+static void a_result_that_arrives_while_the_parent_is_read_wakes_it_when_it_is_durable(void **state)
+{
+    (void)state;
+    struct world world;
+    world_init(&world, &(struct engine_config){.resident_max = 1});
+    world_submit(&world, ONE("root"));
+    world_poll(&world, "root", 2, 3, NO_WAIT, 1, THREE("a", "b", "c"));
+    world_poll(&world, "a", 1, 1, NO_WAIT, 1, ONE("leaf"));
+    world_advance(&world, 10 * NS_PER_S);
+    assert_null(engine_peek(world.engine, world.submitted[0]));
+    buf_clear(&world.trace);
+    world.holds_reads = true;
+    world_return(&world, "b", "B"); /* root is being read */
+    world.holds_commits = true;
+    world_return(&world, "c", "C");
+    world_read(&world);
+    world_expect(&world, "");
+    world.holds_reads = world.holds_commits = false;
+    world_commit(&world);
+    world_expect(&world, "resume root [2 3]\n");
+    world_deinit(&world);
+}
+
 /* The completion of b gets a lower number than that of a, which is being delivered. */
 static void a_clock_set_back_over_a_restart_mixes_no_delivery_up(void **state)
 {
@@ -439,7 +483,9 @@ int main(void)
         cmocka_unit_test(children_of_a_finished_parent_run_on),
         cmocka_unit_test(a_result_wakes_a_parent_that_left_memory),
         cmocka_unit_test(results_that_arrive_while_the_parent_is_read_count_once),
+        cmocka_unit_test(a_result_that_arrives_while_the_parent_is_read_wakes_it_when_it_is_durable),
         cmocka_unit_test(a_clock_set_back_over_a_restart_mixes_no_delivery_up),
+        cmocka_unit_test(a_clock_set_back_over_a_restart_puts_no_new_result_before_old_ones),
         cmocka_unit_test(a_huge_tree_does_not_hold_up_a_small_one),
         cmocka_unit_test(a_clock_that_jumps_makes_no_long_pause_of_the_backlog),
         cmocka_unit_test(a_tree_is_at_most_a_thousand_calls_deep),

@@ -35,6 +35,8 @@ static void each_reason_has_its_words(void **state)
         {{.kind = ENGINE_WHY_SLEEP, .until_ns = NS_PER_S}, "sleeps until 1970-01-01T00:00:01.000Z"},
         {{.kind = ENGINE_WHY_EXPIRATION, .until_ns = NS_PER_S},
          "waits for nothing; expires at 1970-01-01T00:00:01.000Z"},
+        {{.kind = ENGINE_WHY_ENDPOINT_DOWN, .until_ns = NS_PER_S},
+         "its endpoint cannot be reached; tried again at 1970-01-01T00:00:01.000Z"},
         {{.kind = ENGINE_WHY_LOADING}, "is being read from the store"},
         {{.kind = ENGINE_WHY_DONE}, "done"},
     };
@@ -46,7 +48,9 @@ static void each_reason_has_its_words(void **state)
     }
 }
 
-static void a_record_alone_says_what_its_call_waits_for(void **state)
+#define AT(s) ((1000 + (s)) * NS_PER_S) /* a world begins at 1000 s */
+
+static void a_record_says_what_its_call_waits_for(void **state)
 {
     static const struct {
         struct call_record record;
@@ -54,22 +58,68 @@ static void a_record_alone_says_what_its_call_waits_for(void **state)
         int64_t until_ns;
     } RECORDS[] = {
         {{.state = CALL_DONE}, ENGINE_WHY_DONE, 0},
-        {{.state = CALL_SCHEDULED}, ENGINE_WHY_TURN, 0},
-        {{.state = CALL_SCHEDULED, .failures = 1, .due_ns = 7}, ENGINE_WHY_RETRY_TIME, 7},
-        {{.state = CALL_SUSPENDED, .due_ns = 7}, ENGINE_WHY_SLEEP, 7},
-        {{.state = CALL_SUSPENDED, .has_children = true, .due_ns = 7}, ENGINE_WHY_SLEEP, 7},
-        {{.state = CALL_SUSPENDED, .due_ns = TIME_NEVER, .expires_ns = 9}, ENGINE_WHY_EXPIRATION, 9},
+        {{.state = CALL_SCHEDULED, .due_ns = AT(0), .expires_ns = AT(9)}, ENGINE_WHY_TURN, 0},
+        {{.state = CALL_SCHEDULED, .failures = 1, .due_ns = AT(-1), .expires_ns = AT(9)}, ENGINE_WHY_TURN, 0},
+        {{.state = CALL_SCHEDULED, .failures = 1, .due_ns = AT(7), .expires_ns = AT(9)}, ENGINE_WHY_RETRY_TIME, AT(7)},
+        {{.state = CALL_SCHEDULED, .due_ns = AT(7), .expires_ns = AT(9)}, ENGINE_WHY_RETRY_TIME, AT(7)}, /* made ahead */
+        {{.state = CALL_SCHEDULED, .due_ns = AT(12), .expires_ns = AT(9)}, ENGINE_WHY_EXPIRATION, AT(9)},
+        {{.state = CALL_SUSPENDED, .due_ns = AT(7), .expires_ns = AT(9)}, ENGINE_WHY_SLEEP, AT(7)},
+        {{.state = CALL_SUSPENDED, .due_ns = AT(-1), .expires_ns = AT(9)}, ENGINE_WHY_TURN, 0},
+        {{.state = CALL_SUSPENDED, .due_ns = AT(12), .expires_ns = AT(9)}, ENGINE_WHY_EXPIRATION, AT(9)},
+        {{.state = CALL_SUSPENDED, .due_ns = TIME_NEVER, .expires_ns = AT(9)}, ENGINE_WHY_EXPIRATION, AT(9)},
     };
     (void)state;
+    struct world world;
+    world_init(&world, NULL);
     for (size_t i = 0; i < sizeof RECORDS / sizeof RECORDS[0]; i++) {
-        struct engine_why why = engine_why_record(&RECORDS[i].record);
+        struct engine_why why = engine_why_record(world.engine, &RECORDS[i].record, &(struct record_children){0});
         assert_int_equal(why.kind, RECORDS[i].kind);
         assert_int_equal(why.until_ns, RECORDS[i].until_ns);
     }
-    struct call_record parent = {.state = CALL_SUSPENDED, .has_children = true, .due_ns = TIME_NEVER, .min_results = 3};
-    struct engine_why why = engine_why_record(&parent);
+    world_deinit(&world);
+}
+
+static void a_record_and_its_children_say_whether_it_waits_for_them(void **state)
+{
+    (void)state;
+    struct world world;
+    world_init(&world, NULL);
+    struct call_record parent = {.state = CALL_SUSPENDED, .has_children = true, .due_ns = TIME_NEVER, .expires_ns = AT(9),
+                                 .min_results = 3};
+    struct engine_why why = engine_why_record(world.engine, &parent, NULL);
     assert_int_equal(why.kind, ENGINE_WHY_RESULTS);
     assert_int_equal(why.n_results_wanted, 3);
+    why = engine_why_record(world.engine, &parent, &(struct record_children){.n_done = 1, .n_outstanding = 1});
+    assert_int_equal(why.kind, ENGINE_WHY_RESULTS);
+    assert_int_equal(why.n_results, 1);
+    assert_int_equal(why.n_results_wanted, 2);
+    why = engine_why_record(world.engine, &parent, &(struct record_children){.n_done = 2});
+    assert_int_equal(why.kind, ENGINE_WHY_TURN); /* it is to be resumed */
+    why = engine_why_record(world.engine, &parent, &(struct record_children){0});
+    assert_int_equal(why.kind, ENGINE_WHY_EXPIRATION);
+    parent.due_ns = AT(7);
+    why = engine_why_record(world.engine, &parent, &(struct record_children){.n_outstanding = 1});
+    assert_int_equal(why.kind, ENGINE_WHY_RESULTS);
+    assert_int_equal(why.until_ns, AT(7));
+    parent.due_ns = AT(12); /* does not come to that */
+    why = engine_why_record(world.engine, &parent, &(struct record_children){.n_outstanding = 1});
+    assert_int_equal(why.until_ns, TIME_NEVER);
+    world_deinit(&world);
+}
+
+/* The second group has room of its own. */
+static void the_limit_of_all_attempts_is_a_reason(void **state)
+{
+    (void)state;
+    struct world world;
+    world_init(&world, &(struct engine_config){.in_flight_max = 1});
+    world_submit(&world, ONE("f"));
+    world_submit_call(&world, (struct wire_call){.endpoint = slice_text("http://b"), .function = slice_text("g")});
+    struct engine_why why = why_of(&world, 0);
+    assert_int_equal(why.kind, ENGINE_WHY_CONCURRENCY);
+    assert_int_equal(why.in_flight, 1);
+    assert_int_equal(why.limit, 1);
+    world_deinit(&world);
 }
 
 static void a_parent_waits_for_results_and_its_call_is_being_recorded(void **state)
@@ -161,7 +211,9 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(each_reason_has_its_words),
-        cmocka_unit_test(a_record_alone_says_what_its_call_waits_for),
+        cmocka_unit_test(a_record_says_what_its_call_waits_for),
+        cmocka_unit_test(a_record_and_its_children_say_whether_it_waits_for_them),
+        cmocka_unit_test(the_limit_of_all_attempts_is_a_reason),
         cmocka_unit_test(a_parent_waits_for_results_and_its_call_is_being_recorded),
         cmocka_unit_test(a_new_call_is_recorded_takes_its_turn_and_runs),
         cmocka_unit_test(a_sleeper_sleeps_and_a_poll_for_nothing_expires),

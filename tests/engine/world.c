@@ -265,7 +265,7 @@ static void perform_effect(struct world *world, const struct engine_effect *effe
         trace_wake(world, effect);
         return;
     default:
-        assert_in_range(world->n_reads, 0, 255);
+        assert_in_range(world->n_reads, 0, WORLD_READS_MAX - 1);
         world->reads[world->n_reads++] = *effect;
         return;
     }

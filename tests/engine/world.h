@@ -17,6 +17,7 @@
 #include "store/store.h"
 
 #define WORLD_CALLS_MAX 64
+#define WORLD_READS_MAX 2048
 
 struct world_attempt {
     struct id id;
@@ -53,7 +54,7 @@ struct world {
     bool holds_reads;            /* read effects gather until world_read */
     struct batch *pending[256];
     size_t n_pending;
-    struct engine_effect reads[256];
+    struct engine_effect reads[WORLD_READS_MAX];
     size_t n_reads;
     uint64_t next_token;
     bool is_quiet;               /* nothing goes to the trace */

@@ -498,6 +498,8 @@ static void no_read_looks_through_a_table_or_sorts(void **state)
     store_records_deinit(&scan.records);
     assert_int_equal(store_read_children(store, call_id(1), 0, &records, &n_outstanding, NULL), DR_OK);
     store_records_deinit(&records);
+    struct record_children children;
+    assert_int_equal(store_count_children(store, call_id(1), 0, 10, &children, NULL), DR_OK);
     assert_int_equal(store_scan_live_children(store, call_id(1), 5, 10, &records, NULL), DR_OK);
     store_records_deinit(&records);
     assert_int_equal(store_scan_mail(store, call_id(1), 10, ids, &n, NULL), DR_OK);

@@ -201,6 +201,14 @@ static void compare_family(struct pair *pair, uint64_t n)
     assert_int_equal(store_read_children(pair->memory->store, call_id(n), generation, &a, &n_a, NULL), DR_OK);
     assert_int_equal(store_read_children(pair->sqlite->store, call_id(n), generation, &b, &n_b, NULL), DR_OK);
     assert_int_equal(n_a, n_b);
+    struct record_children count_a, count_b;
+    uint64_t limit = below(pair, 2) ? UINT64_MAX : below(pair, 4);
+    assert_int_equal(store_count_children(pair->memory->store, call_id(n), generation, limit, &count_a, NULL), DR_OK);
+    assert_int_equal(store_count_children(pair->sqlite->store, call_id(n), generation, limit, &count_b, NULL), DR_OK);
+    assert_int_equal(count_a.n_done, a.n_records < limit ? a.n_records : limit);
+    assert_int_equal(count_b.n_done, count_a.n_done);
+    assert_int_equal(count_a.n_outstanding, n_a < limit ? n_a : limit);
+    assert_int_equal(count_b.n_outstanding, count_a.n_outstanding);
     assert_same_records(&a, &b);
     uint32_t bound = below(pair, 2) ? UINT32_MAX : generation;
     assert_int_equal(store_scan_live_children(pair->memory->store, call_id(n), bound, 1000, &a, NULL), DR_OK);

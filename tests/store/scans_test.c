@@ -193,6 +193,25 @@ static void consumed_children_are_neither_done_nor_outstanding(void **state)
     assert_int_equal(n_outstanding, 3);
 }
 
+static void children_are_counted_to_a_limit(void **state)
+{
+    struct subject *subject = *state;
+    struct record_children children;
+    put_family(subject);
+    finish(subject, 10, 1);
+    finish(subject, 11, 2);
+    finish(subject, 12, 3);
+    touch(subject, BATCH_CONSUME, call_id(10));
+    assert_int_equal(store_count_children(subject->store, call_id(1), 2, UINT64_MAX, &children, NULL), DR_OK);
+    assert_int_equal(children.n_done, 2);
+    assert_int_equal(children.n_outstanding, 2);
+    assert_int_equal(store_count_children(subject->store, call_id(1), 2, 1, &children, NULL), DR_OK);
+    assert_int_equal(children.n_done, 1);
+    assert_int_equal(children.n_outstanding, 1);
+    assert_int_equal(store_count_children(subject->store, call_id(1), 9, 5, &children, NULL), DR_OK);
+    assert_int_equal(children.n_done + children.n_outstanding, 0);
+}
+
 static const char *live_children(struct subject *subject, uint64_t parent, uint32_t below_generation,
                                  size_t limit)
 {
@@ -302,6 +321,7 @@ int main(void)
         ON_BOTH(a_changed_deadline_moves_the_call_and_done_calls_are_not_due),
         ON_BOTH(children_come_in_order_of_completion),
         ON_BOTH(consumed_children_are_neither_done_nor_outstanding),
+        ON_BOTH(children_are_counted_to_a_limit),
         ON_BOTH(live_children_are_found_by_generation),
         ON_BOTH(a_child_of_the_last_generation_is_a_live_child),
         ON_BOTH(mail_names_each_parent_once),
