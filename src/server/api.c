@@ -1,6 +1,7 @@
 #include "server/api_private.h"
 
 #include "base/mem.h"
+#include "server/api_encode.h"
 #include "wire/json.h"
 
 dr_code api_create(const struct api_config *config, struct api **ret_api, struct dr_error *error)
@@ -19,6 +20,11 @@ dr_code api_create(const struct api_config *config, struct api **ret_api, struct
     api->n_keys = config->n_keys;
     api->waiters_max = config->waiters_max ? config->waiters_max : API_WAITERS_MAX;
     api->wait_default_ns = config->wait_default_ns ? config->wait_default_ns : API_WAIT_DEFAULT_NS;
+    dr_code code = api_encoder_create(&api->encoder, error);
+    if (code != DR_OK) {
+        api_destroy(api);
+        return code;
+    }
     *ret_api = api;
     return DR_OK;
 }
@@ -27,6 +33,7 @@ void api_destroy(struct api *api)
 {
     if (!api)
         return;
+    api_encoder_destroy(api->encoder);
     mem_free(api->keys);
     mem_free(api);
 }

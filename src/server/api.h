@@ -11,8 +11,8 @@
  *     http_server_create(&(struct http_server_config){.on_headers = api_on_headers, .on_request =
  * api_on_request, .arg = api}, ...);
  *
- * Threads: handlers are called on the HTTP loop thread and do not block; answers come from there or from the
- * engine thread. Lifetimes: the driver outlives the API; destroy the API when HTTP server and driver have
+ * Threads: handlers are called on the HTTP loop thread and do not block; answers come from there, from the
+ * engine thread, or, when they are large, from a thread of the API that encodes them (api_encode.h). Lifetimes: the driver outlives the API; destroy the API when HTTP server and driver have
  * stopped, because every open request holds it. */
 #ifndef SERVER_API_H
 #define SERVER_API_H
@@ -48,7 +48,7 @@ struct api_config {
     int64_t wait_default_ns; /* [API_WAIT_DEFAULT_NS] */
 };
 
-/* DR_NO_MEMORY. */
+/* DR_NO_MEMORY, DR_RESOURCE_EXHAUSTED (threads). */
 dr_code api_create(const struct api_config *config, struct api **ret_api, struct dr_error *error);
 void api_destroy(struct api *api); /* accepts NULL */
 

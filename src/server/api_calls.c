@@ -3,6 +3,7 @@
 
 #include "base/mem.h"
 #include "server/api_call.h"
+#include "server/api_encode.h"
 #include "wire/json.h"
 
 #include <dispatch/v1/call.pb-c.h>
@@ -78,7 +79,7 @@ static void on_call(void *arg, dr_code code, const char *message, const struct d
 {
     struct look *look = arg;
     if (code == DR_OK && n_calls > 0)
-        respond_call(&look->request, &calls[0]);
+        api_respond_with(&look->request, &calls[0], respond_call);
     else
         api_respond_error(&look->request, code == DR_OK ? DR_NOT_FOUND : code, message);
     mem_free(look);

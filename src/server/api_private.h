@@ -9,8 +9,11 @@
 #include "base/error.h"
 #include <stdatomic.h>
 
+struct api_encoder;
+
 struct api {
     struct driver *driver;
+    struct api_encoder *encoder;
     struct api_key *keys;
     size_t n_keys;
     uint32_t waiters_max;

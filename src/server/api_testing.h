@@ -115,8 +115,9 @@ static inline void program_run(void *arg, struct slice bytes, struct transport_l
 
 /* ---- Start and stop ---- */
 
-/* `config` may set limits of the API; driver and keys are filled in. */
-static inline void api_fixture_start(struct api_fixture *fixture, const struct api_config *config)
+/* `config` may set limits of the API, `http` those of the front (NULL = none); the rest is filled in. */
+static inline void api_fixture_start_with(struct api_fixture *fixture, const struct api_config *config,
+                                          const struct http_server_config *http)
 {
     *fixture = (struct api_fixture){0};
     struct dr_error error = {0};
@@ -141,11 +142,18 @@ static inline void api_fixture_start(struct api_fixture *fixture, const struct a
     api_config.keys = keys;
     api_config.n_keys = 2;
     assert_int_equal(api_create(&api_config, &fixture->api, &error), DR_OK);
-    struct http_server_config http_config = {
-        .on_headers = api_on_headers, .on_request = api_on_request, .arg = fixture->api};
+    struct http_server_config http_config = http ? *http : (struct http_server_config){0};
+    http_config.on_headers = api_on_headers;
+    http_config.on_request = api_on_request;
+    http_config.arg = fixture->api;
     assert_int_equal(http_server_create(&http_config, &fixture->server, &error), DR_OK);
     assert_int_equal(http_server_start(fixture->server, &error), DR_OK);
     fixture->port = http_server_port(fixture->server);
+}
+
+static inline void api_fixture_start(struct api_fixture *fixture, const struct api_config *config)
+{
+    api_fixture_start_with(fixture, config, NULL);
 }
 
 static inline void api_fixture_stop(struct api_fixture *fixture)

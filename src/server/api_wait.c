@@ -3,6 +3,7 @@
 
 #include "base/clock.h"
 #include "base/mem.h"
+#include "server/api_encode.h"
 #include "wire/json.h"
 #include "wire/wire.h"
 
@@ -12,11 +13,11 @@ struct waiter {
     uint64_t token;
 };
 
-static void respond_result(const struct api_request *request, const struct call_record *record)
+static void respond_result(const struct api_request *request, const struct driver_call *call)
 {
     struct wire_result result;
     char id_text[ID_TEXT_SIZE];
-    api_result_of_record(record, id_text, &result);
+    api_result_of_record(call->record, id_text, &result);
     struct buf body;
     buf_init(&body, API_RESPONSE_BYTES_MAX);
     dr_code code = request->is_json ? wire_result_json_encode(&result, &body, NULL)
@@ -28,7 +29,7 @@ static void on_result(void *arg, dr_code code, const char *message, const struct
 {
     struct waiter *waiter = arg;
     if (code == DR_OK)
-        respond_result(&waiter->request, record);
+        api_respond_with(&waiter->request, &(struct driver_call){.record = record}, respond_result);
     else
         api_respond_error(&waiter->request, code, message);
 }
