@@ -1,5 +1,5 @@
-/* What each transition leaves in the store, field by field where a scenario does not show it: counters, mail, generations,
- * the order of completion. */
+/* What each transition leaves in the store, field by field where a scenario does not show it: counters, mail,
+ * generations, the order of completion. */
 #include "world.h"
 
 #include <setjmp.h>

@@ -1,5 +1,5 @@
-/* What an attempt is sent: every field of a request, and how long it may take. The engine alone, with each batch durable
- * at once. */
+/* What an attempt is sent: every field of a request, and how long it may take. The engine alone, with each batch
+ * durable at once. */
 #include "base/mem.h"
 #include "engine/engine.h"
 

@@ -56,6 +56,7 @@ struct world {
     size_t n_pending;
     struct engine_effect reads[WORLD_READS_MAX];
     size_t n_reads;
+    bool is_reading;
     uint64_t next_token;
     bool is_quiet;               /* nothing goes to the trace */
     /* When set, it answers every attempt as soon as its step is over; nothing of attempts goes to the trace. */

@@ -1,7 +1,7 @@
 #!/usr/bin/env python3
 """Deliberate faults, one at a time: does a test notice?
 
-    mutate.py [--jobs N] [--only NAME]... [--since REVISION] [--head] [--sim] [--keep]   run mutants, write RESULTS.md
+    mutate.py [--jobs N] [--only NAME]... [--since REVISION] [--head] [--sim] [--left]   run mutants, write RESULTS.md
     mutate.py --check                                                                   does every mutant still apply?
     mutate.py --list
 
@@ -279,7 +279,7 @@ def main():
     parser.add_argument("--since")
     parser.add_argument("--head", action="store_true")
     parser.add_argument("--sim", action="store_true")
-    parser.add_argument("--keep", action="store_true", help="go on from the results of the last run")
+    parser.add_argument("--left", action="store_true", help="only what has not been run yet, or survived")
     args = parser.parse_args()
     mutants = load()
     if args.list:
@@ -291,8 +291,8 @@ def main():
     chosen = choose(mutants, args)
     store = SCRATCH / "results.json"
     results = json.loads(store.read_text()) if store.exists() else {}
-    if args.keep:
-        chosen = [m for m in chosen if m["name"] not in results]
+    if args.left:
+        chosen = [m for m in chosen if not results.get(m["name"], {}).get("caught_by")]
     SCRATCH.mkdir(parents=True, exist_ok=True)
     files = snapshot(args.head)
     workshops = queue.Queue()
