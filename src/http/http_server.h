@@ -111,7 +111,9 @@ dr_code http_server_create(const struct http_server_config *config, struct http_
 uint16_t http_server_port(const struct http_server *server);
 /* Any thread, until destroy. The numbers are each right, but not of one moment. */
 void http_server_stats(const struct http_server *server, struct http_server_stats *ret_stats);
-/* "malformed", "slow", ...: for metrics and logs. Static. */
+/* Of the exchange's server; until the answer. */
+void http_exchange_server_stats(const struct http_exchange *exchange, struct http_server_stats *ret_stats);
+/* "malformed", "request_too_slow", ...: for metrics and logs. Static. */
 const char *http_refusal_name(enum http_refusal refusal);
 /* Starts the loop thread, once. DR_UNAVAILABLE. */
 dr_code http_server_start(struct http_server *server, struct dr_error *error);
@@ -147,7 +149,8 @@ const char *http_exchange_peer(const struct http_exchange *exchange);
 void http_exchange_on_abort(struct http_exchange *exchange, http_abort_fn *on_abort, http_release_fn *on_release,
                             void *arg);
 
-/* Whether an answer of so many bytes would be sent now (answer_bytes_max): asked before a large one is made. Any thread. */
+/* Whether an answer of so many bytes would be sent now (answer_bytes_max): asked before a large one is made. Any
+ * thread. */
 bool http_exchange_has_room(const struct http_exchange *exchange, size_t body_len);
 /* Answers: copies the response and gives up the exchange. Any thread, never blocks. */
 void http_exchange_respond(struct http_exchange *exchange, const struct http_response *response);

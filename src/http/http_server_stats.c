@@ -21,6 +21,11 @@ void http_server_stats(const struct http_server *server, struct http_server_stat
         ret_stats->refused[i] = atomic_load_explicit(&server->stats.refused[i], memory_order_relaxed);
 }
 
+void http_exchange_server_stats(const struct http_exchange *exchange, struct http_server_stats *ret_stats)
+{
+    http_server_stats(exchange->connection->server, ret_stats);
+}
+
 const char *http_refusal_name(enum http_refusal refusal)
 {
     static const char *const names[N_HTTP_REFUSALS] = {

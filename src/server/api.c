@@ -16,6 +16,7 @@ dr_code api_create(const struct api_config *config, struct api **ret_api, struct
     if (config->n_keys > 0)
         memcpy(keys, config->keys, config->n_keys * sizeof(*keys));
     api->driver = config->driver;
+    api->metrics = config->metrics;
     api->keys = keys;
     api->n_keys = config->n_keys;
     api->waiters_max = config->waiters_max ? config->waiters_max : API_WAITERS_MAX;
@@ -53,8 +54,14 @@ void api_on_request(void *arg, struct http_exchange *exchange)
         handler(&request);
 }
 
+void api_count(const struct api_request *request, dr_code code)
+{
+    metrics_answered(request->api->metrics, request->method, code, http_exchange_peer(request->exchange));
+}
+
 void api_respond_error(const struct api_request *request, dr_code code, const char *message)
 {
+    api_count(request, code);
     http_exchange_respond_error(request->exchange, 0, code, message ? message : dr_code_text(code));
 }
 
@@ -65,10 +72,12 @@ void api_respond(const struct api_request *request, dr_code code, struct buf *bo
         .content_type = request->is_json ? API_TYPE_JSON : API_TYPE_PROTO,
         .body = buf_slice(body),
     };
-    if (code == DR_OK)
+    if (code == DR_OK) {
+        api_count(request, code);
         http_exchange_respond(request->exchange, &response);
-    else
+    } else {
         api_respond_error(request, code, code == DR_RESOURCE_EXHAUSTED ? "the answer is too long" : NULL);
+    }
     buf_deinit(body);
 }
 

@@ -4,6 +4,7 @@
  *     POST /dispatch.sdk.v1.DispatchService/Wait         long poll for a result
  *     POST /dispatch.v1.CallService/{GetCall,ListCalls,CancelCall}
  *     GET  /healthz                                      no key needed
+ *     GET  /metrics                                      counters (metrics.h)
  *
  * docs/guide/api.md describes requests and answers. Every refusal is a Connect error as JSON.
  *
@@ -21,6 +22,7 @@
 #include "server/driver.h"
 
 struct api;
+struct metrics;
 
 #define API_WAITERS_MAX 100000u /* long polls open at a time */
 #define API_WAIT_DEFAULT_NS (25 * NS_PER_S) /* below the 30 s at which many proxies give up */
@@ -42,6 +44,7 @@ void api_key_hash(const char *key, uint8_t ret_hash[API_KEY_HASH_SIZE]);
 /* Zero members mean the default in brackets. */
 struct api_config {
     struct driver *driver; /* borrowed */
+    struct metrics *metrics; /* borrowed; NULL = nothing is counted, and GET /metrics is not there */
     const struct api_key *keys; /* copied */
     size_t n_keys; /* 0: no key is asked for, everybody is API_PROJECT_DEFAULT */
     uint32_t waiters_max; /* [API_WAITERS_MAX] */

@@ -19,12 +19,14 @@ static const struct route {
     const char *path;
     api_handler_fn *handler;
     enum accept accept;
+    enum metrics_method method;
 } routes[] = {
-    {"/dispatch.sdk.v1.DispatchService/Dispatch", api_dispatch, ACCEPT_BOTH},
-    {"/dispatch.sdk.v1.DispatchService/Wait", api_wait, ACCEPT_ANY},
-    {"/dispatch.v1.CallService/GetCall", api_get_call, ACCEPT_BOTH},
-    {"/dispatch.v1.CallService/ListCalls", api_list_calls, ACCEPT_BOTH},
-    {"/dispatch.v1.CallService/CancelCall", api_cancel_call, ACCEPT_BOTH},
+    {"/dispatch.sdk.v1.DispatchService/Dispatch", api_dispatch, ACCEPT_BOTH, METRICS_DISPATCH},
+    {"/dispatch.sdk.v1.DispatchService/Wait", api_wait, ACCEPT_ANY, METRICS_WAIT},
+    {"/dispatch.v1.CallService/GetCall", api_get_call, ACCEPT_BOTH, METRICS_GET_CALL},
+    {"/dispatch.v1.CallService/ListCalls", api_list_calls, ACCEPT_BOTH, METRICS_LIST_CALLS},
+    {"/dispatch.v1.CallService/CancelCall", api_cancel_call, ACCEPT_BOTH, METRICS_CANCEL_CALL},
+    {"/metrics", api_metrics, ACCEPT_ANY, METRICS_METRICS},
 };
 #define HEALTH_PATH "/healthz"
 
@@ -156,43 +158,62 @@ static dr_code check_connect(const struct http_exchange *exchange, int64_t *ret_
         return error_set(error, DR_INVALID_ARGUMENT,
                          "Connect-Timeout-Ms must be 1 to %u digits, not \"%.32s\"", TIMEOUT_DIGITS_MAX,
                          timeout);
-    const char *encoding = http_exchange_header(exchange, "Content-Encoding");
-    if (encoding && *encoding && strcasecmp(encoding, "identity") != 0)
-        return error_set(error, DR_UNIMPLEMENTED,
-                         "the content encoding \"%.32s\" is not supported; send identity", encoding);
+    struct http_header header; /* of several lines each counts */
+    for (size_t i = 0; http_exchange_header_at(exchange, i, &header); i++) {
+        bool is_encoding = strcasecmp(header.name, "Content-Encoding") == 0;
+        if (is_encoding && *header.value && strcasecmp(header.value, "identity") != 0)
+            return error_set(error, DR_UNIMPLEMENTED,
+                             "the content encoding \"%.32s\" is not supported; send identity", header.value);
+    }
     return DR_OK;
+}
+
+/* Method, key, content type, Connect's headers. Answers a refusal; its code, for the count. */
+static dr_code check_request(struct api_request *request, const struct route *route)
+{
+    struct http_exchange *exchange = request->exchange;
+    bool is_get = route->handler == api_metrics;
+    struct dr_error error = {0};
+    if (strcmp(http_exchange_method(exchange), is_get ? "GET" : "POST") != 0) {
+        refuse_method(exchange, is_get ? "GET" : "POST");
+        return DR_UNIMPLEMENTED;
+    }
+    if (!api_authenticate(request->api, exchange, &request->project)) {
+        http_exchange_respond_error(exchange, 0, DR_UNAUTHENTICATED,
+                                    "the API key is missing or wrong (Authorization: Bearer <key>)");
+        return DR_UNAUTHENTICATED;
+    }
+    if (!check_content_type(exchange, route->accept, &request->is_json))
+        return DR_UNIMPLEMENTED;
+    dr_code code = check_connect(exchange, &request->timeout_ns, &error);
+    if (code != DR_OK)
+        http_exchange_respond_error(exchange, 0, code, error.message);
+    return code;
 }
 
 bool api_check_headers(struct api *api, struct http_exchange *exchange, struct api_request *ret_request,
                        api_handler_fn **ret_handler)
 {
     const char *path = http_exchange_path(exchange);
+    const char *peer = http_exchange_peer(exchange);
     const struct route *route = route_of(path);
+    if (route && route->handler == api_metrics && !api->metrics)
+        route = NULL;
     if (!route && strcmp(path, HEALTH_PATH) == 0) {
         answer_health(exchange);
         return false;
     }
     if (!route) {
+        metrics_answered(api->metrics, METRICS_NONE, DR_UNIMPLEMENTED, peer);
         /* Not "not_found", which is what a call that does not exist is answered with. */
         http_exchange_respond_error(exchange, 404, DR_UNIMPLEMENTED, "there is nothing at this path");
         return false;
     }
-    if (strcmp(http_exchange_method(exchange), "POST") != 0) {
-        refuse_method(exchange, "POST");
-        return false;
-    }
-    struct api_request request = {.api = api, .exchange = exchange};
-    if (!api_authenticate(api, exchange, &request.project)) {
-        http_exchange_respond_error(exchange, 0, DR_UNAUTHENTICATED,
-                                    "the API key is missing or wrong (Authorization: Bearer <key>)");
-        return false;
-    }
-    if (!check_content_type(exchange, route->accept, &request.is_json))
-        return false;
-    struct dr_error error = {0};
-    dr_code code = check_connect(exchange, &request.timeout_ns, &error);
+    struct api_request request = {.api = api, .exchange = exchange, .method = route->method};
+    dr_code code = check_request(&request, route);
     if (code != DR_OK) {
-        http_exchange_respond_error(exchange, 0, code, error.message);
+        /* The loop thread, in a callback: the exchange is still there. */
+        metrics_answered(api->metrics, route->method, code, peer);
         return false;
     }
     *ret_request = request;

@@ -4,6 +4,7 @@
 
 #include "server/api.h"
 #include "server/api_call.h"
+#include "server/metrics.h"
 
 #include "base/buf.h"
 #include "base/error.h"
@@ -14,6 +15,7 @@ struct api_encoder;
 struct api {
     struct driver *driver;
     struct api_encoder *encoder;
+    struct metrics *metrics; /* NULL = none */
     struct api_key *keys;
     size_t n_keys;
     uint32_t waiters_max;
@@ -25,6 +27,7 @@ struct api {
 struct api_request {
     struct api *api;
     struct http_exchange *exchange;
+    enum metrics_method method;
     uint32_t project;
     bool is_json;
     int64_t timeout_ns; /* Connect-Timeout-Ms; TIME_NEVER = none given */
@@ -32,11 +35,13 @@ struct api_request {
 
 /* One per route. Answers, or keeps a copy of the request and answers later. */
 typedef void api_handler_fn(const struct api_request *request);
-api_handler_fn api_dispatch, api_wait, api_get_call, api_list_calls, api_cancel_call;
+api_handler_fn api_dispatch, api_wait, api_get_call, api_list_calls, api_cancel_call, api_metrics;
 
 #define API_TYPE_PROTO "application/proto"
 #define API_TYPE_JSON "application/json"
 
+/* Counts an answer that is given past api_respond and api_respond_error. */
+void api_count(const struct api_request *request, dr_code code);
 /* Answers 200 with the bytes, or, when `code` says they could not be made, with an error. Deinits `body`. */
 void api_respond(const struct api_request *request, dr_code code, struct buf *body);
 /* Answers with a Connect error; `message` NULL = the code's own text. */

@@ -91,6 +91,27 @@ struct driver_counts {
     uint64_t store_jobs;           /* handed to the store, not answered */
     int64_t now_ns;
 };
+#define DRIVER_STATUSES 16          /* dr_status 0 .. */
+#define DRIVER_GROUPS_SHOWN_MAX 100u
+
+struct scheduler_group_view;
+
+/* Since creation, but for what is of now. */
+struct driver_stats {
+    struct engine_counts engine;
+    uint64_t attempts[DRIVER_STATUSES]; /* ended, by status */
+    uint64_t submits, submit_bytes;     /* now: accepted, not answered */
+    uint64_t waits;                     /* now */
+    uint64_t batches;                   /* durable */
+    uint64_t batches_waiting;           /* now */
+    uint64_t store_failures;            /* how often commits began to fail */
+    bool is_store_failing;              /* now */
+    const struct scheduler_group_view *groups; /* borrowed; at most DRIVER_GROUPS_SHOWN_MAX */
+    size_t n_groups;
+    bool has_more_groups;
+};
+
+typedef void driver_stats_fn(void *arg, dr_code code, const char *message, const struct driver_stats *stats);
 typedef void driver_counts_fn(void *arg, dr_code code, const char *message, const struct driver_counts *counts);
 
 /* Takes config->store, on failure too. DR_NO_MEMORY, DR_RESOURCE_EXHAUSTED (threads). */
@@ -122,6 +143,9 @@ dr_code driver_get(struct driver *driver, uint32_t project, struct id id, driver
 dr_code driver_list(struct driver *driver, const struct store_filter *filter, driver_calls_fn *on_done, void *arg,
                     struct dr_error *error);
 dr_code driver_counts(struct driver *driver, driver_counts_fn *on_done, void *arg, struct dr_error *error);
+
+/* Never waits for the store. */
+dr_code driver_stats(struct driver *driver, driver_stats_fn *on_done, void *arg, struct dr_error *error);
 
 /* The driver's clock. Real: the wall clock, but never going back (a wall clock set back is followed at the pace of the
  * monotonic clock). */

@@ -2,7 +2,8 @@
  *
  * Files: driver.c (create, start, stop) - driver_loop.c (the engine thread: inbox, steps, effects, drain) -
  * driver_clock.c (real and virtual time) - driver_run.c (attempts) - driver_store.c (batches and reads) -
- * driver_request.c (submit, wait, cancel) - driver_show.c (get, list, counts)
+ * driver_request.c (submit, wait, cancel) - driver_show.c (get, list, counts) -
+ * driver_stats.c (counters)
  *
  * Everything that reaches the engine thread is a driver_event in the inbox: whoever has something to say embeds one in
  * its own object, posts it, and its function is called once on the engine thread. */
@@ -16,6 +17,7 @@
 #include "base/list.h"
 #include "base/map.h"
 #include "base/mem.h"
+#include "engine/scheduler.h"
 #include "server/driver.h"
 #include "store/store_queue.h"
 #include <pthread.h>
@@ -65,6 +67,7 @@ struct driver {
     uint64_t durable_sequence; /* told by the store */
     bool is_durable_told;      /* ... and not looked at yet */
     bool is_store_troubled;    /* commits fail and are tried again */
+    uint64_t n_store_failures; /* how often that began */
     enum driver_phase phase;
     bool is_stop_begun;
     bool is_hurrying;          /* the drain timeout is over */
@@ -82,6 +85,7 @@ struct driver {
     uint64_t handed_sequence;  /* batches given to the store */
     uint64_t stepped_sequence; /* durable, as told to the engine */
     uint32_t n_store_jobs;     /* reads given to the store and not answered */
+    uint64_t n_attempts[DRIVER_STATUSES]; /* ended, by status */
     struct map attempts;       /* id -> struct driver_attempt */
     struct heap timeouts;      /* of attempts, on the driver's clock */
     struct map waits;          /* token -> struct wait_request */

@@ -47,6 +47,8 @@ static void feed(struct driver *driver, struct driver_attempt *attempt)
     bool is_failure = !attempt->has_response;
     if (is_failure && attempt->is_timed_out)
         say_timed_out(attempt);
+    unsigned status = (unsigned)(is_failure ? result->status : attempt->response.status);
+    driver->n_attempts[status < DRIVER_STATUSES ? status : DR_STATUS_UNSPECIFIED]++;
     driver_step(driver, &(struct engine_event){
         .kind = ENGINE_ATTEMPT_DONE,
         .attempt_done = {

@@ -249,6 +249,7 @@ static void on_trouble(void *arg, dr_code code, const char *message)
 {
     struct driver *driver = arg;
     pthread_mutex_lock(&driver->lock);
+    driver->n_store_failures += code != DR_OK && !driver->is_store_troubled;
     driver->is_store_troubled = code != DR_OK;
     pthread_cond_signal(&driver->wake);
     pthread_mutex_unlock(&driver->lock);

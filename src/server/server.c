@@ -4,6 +4,7 @@
 #include "base/mem.h"
 #include "http/http_server.h"
 #include "server/api.h"
+#include "server/metrics.h"
 #include "server/transport_http.h"
 #include <string.h>
 #include <sys/resource.h>
@@ -19,6 +20,7 @@ struct server {
     struct driver *driver;
     struct api *api;
     struct http_server *http;
+    struct metrics *metrics;
 };
 
 static dr_code create_driver(struct server *server, const struct server_config *config, struct dr_error *error)
@@ -46,7 +48,7 @@ static dr_code create_api(struct server *server, const struct server_config *con
         api_key_hash(config->api_keys[i], keys[i].hash);
         keys[i].project = API_PROJECT_DEFAULT;
     }
-    struct api_config api = {.driver = server->driver, .keys = keys, .n_keys = config->n_api_keys,
+    struct api_config api = {.driver = server->driver, .metrics = server->metrics, .keys = keys, .n_keys = config->n_api_keys,
                              .waiters_max = config->driver.engine.waiters_max};
     return api_create(&api, &server->api, error);
 }
@@ -65,6 +67,8 @@ dr_code server_create(const struct server_config *config, struct server **ret_se
 {
     struct server *server = mem_must_zalloc(sizeof *server);
     dr_code code = create_driver(server, config, error);
+    if (!code)
+        code = metrics_create(true, &server->metrics, error);
     if (code)
         goto cleanup;
     code = create_api(server, config, error);
@@ -73,6 +77,7 @@ dr_code server_create(const struct server_config *config, struct server **ret_se
     struct http_server_config http = {.host = config->host, .port = config->port, .on_headers = api_on_headers,
                                       .on_request = api_on_request, .arg = server->api,
                                       .connections_max = connections_max(),
+                                      .on_refused = metrics_http_refused, .refused_arg = server->metrics,
                                       .exchanges_max = API_WAITERS_MAX + EXCHANGES_BESIDE_WAITERS};
     code = http_server_create(&http, &server->http, error);
     if (code)
@@ -115,5 +120,6 @@ void server_destroy(struct server *server)
     api_destroy(server->api);
     driver_destroy(server->driver);
     transport_destroy(server->transport);
+    metrics_destroy(server->metrics);
     mem_free(server);
 }
