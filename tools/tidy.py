@@ -29,7 +29,8 @@ MAY_INCLUDE = {
     "http": {"base", "wire"},
     "sdk": {"base", "wire", "http"},
     "server": {"base", "wire", "http", "engine", "store"},
-    "cli": {"base", "wire", "http", "engine", "store", "server"},
+    "sim": {"base", "wire", "engine", "store"},
+    "cli": {"base", "wire", "http", "engine", "store", "server", "sim"},
 }
 # The test mode embeds the server; nothing else of the SDK may know it. A test may set its scene with anything below.
 EXCEPTIONS = {("sdk/test", "server"), ("sdk/test", "store"), ("sdk/test", "engine")}
@@ -41,8 +42,9 @@ ENGINE_BANNED_RE = re.compile(r"(?<![\w.>])(clock_real_ns|clock_monotonic_ns|ran
 
 BANNED_CALLS = "strcpy strcat sprintf vsprintf gets strtok atoi atol alloca".split()
 HEAP_CALLS = "malloc calloc realloc free strdup strndup asprintf vasprintf".split()
-# These may print and exit: the command, the main of a test program, and CHECK, whose process is broken anyway.
-TALKATIVE = ("src/cli/", "src/sdk/test_main.c", "src/base/check.c")
+# These may print and exit: the command, the main of a test program, CHECK, whose process is broken anyway, and the
+# simulator's child processes, which are all its own.
+TALKATIVE = ("src/cli/", "src/sdk/test_main.c", "src/base/check.c", "src/sim/child.c", "src/sim/runner.c")
 BANNED_RE = re.compile(r"(?<![\w.>])(%s)\s*\(" % "|".join(BANNED_CALLS))
 HEAP_RE = re.compile(r"(?<![\w.>])(%s)\s*\(" % "|".join(HEAP_CALLS))
 PRINT_RE = re.compile(r"(?<![\w.>])(printf|fprintf|vfprintf|puts|fputs|putchar|perror|exit|_exit|abort)\s*\(")

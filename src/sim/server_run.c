@@ -1,0 +1,157 @@
+/* Attempts, as the driver and its transport make them: each start gets exactly one answer (D5). */
+#include "sim/sim_private.h"
+
+#include "wire/wire.h"
+
+static unsigned host_of(struct slice endpoint)
+{
+    CHECK(endpoint.len == sizeof "http://e0" - 1);
+    return (unsigned)(endpoint.data[endpoint.len - 1] - '0');
+}
+
+static void feed(struct sim *sim, struct sim_flight *flight, const struct engine_event *event)
+{
+    struct sim_server *server = &sim->server;
+    CHECK(map_remove(&server->flights, flight->id) == flight);
+    server->n_flights[flight->host]--;
+    heap_remove(&sim->events, &flight->timeout.node);
+    mem_free(flight);
+    sim_server_step(sim, event);
+}
+
+static void fail(struct sim *sim, struct sim_flight *flight, dr_status status, const char *type)
+{
+    sim_trace(sim, "c%u attempt %u failed: %s", flight->call->number, flight->attempt, type);
+    feed(sim, flight,
+         &(struct engine_event){.kind = ENGINE_ATTEMPT_DONE,
+                                .attempt_done = {.id = flight->id,
+                                                 .attempt = flight->attempt,
+                                                 .status = status,
+                                                 .error_type = slice_text(type),
+                                                 .error_message = slice_text("simulated")}});
+}
+
+static struct sim_flight *find(struct sim *sim, struct id id, uint32_t attempt, uint32_t epoch)
+{
+    struct sim_flight *flight = map_get(&sim->server.flights, id);
+    bool is_ours = sim->server.is_up && epoch == sim->server.epoch && flight && flight->attempt == attempt;
+    if (!is_ours)
+        sim_did(sim, SIM_LATE_ANSWERS);
+    return is_ours ? flight : NULL;
+}
+
+void sim_run_failed(struct sim *sim, struct id id, uint32_t attempt, uint32_t epoch, dr_status status,
+                    const char *type)
+{
+    struct sim_flight *flight = find(sim, id, attempt, epoch);
+    if (flight)
+        fail(sim, flight, status, type);
+}
+
+static void count_directive(struct sim *sim, const struct wire_run_response *response)
+{
+    bool is_retryable = dr_status_is_retryable(response->status);
+    if (response->outcome == WIRE_OUTCOME_POLL)
+        sim_did(sim, SIM_T6);
+    else if (is_retryable && !response->has_tail_call)
+        sim_did(sim, SIM_T4);
+}
+
+void sim_run_answered(struct sim *sim, struct id id, uint32_t attempt, uint32_t epoch, struct slice bytes)
+{
+    struct sim_flight *flight = find(sim, id, attempt, epoch);
+    if (!flight)
+        return;
+    struct arena arena;
+    struct wire_run_response response;
+    arena_init(&arena, 0);
+    if (wire_run_response_decode(bytes, &arena, &response, NULL) != DR_OK) {
+        flight->call->is_spoiled = true;
+        fail(sim, flight, DR_STATUS_INVALID_RESPONSE, "InvalidResponse");
+    } else {
+        sim_trace(sim, "c%u attempt %u answered: status %d, outcome %d", flight->call->number, attempt,
+                  (int)response.status, (int)response.outcome);
+        count_directive(sim, &response);
+        feed(sim, flight,
+             &(struct engine_event){.kind = ENGINE_ATTEMPT_DONE,
+                                    .attempt_done = {.id = id, .attempt = attempt, .response = &response}});
+    }
+    arena_deinit(&arena);
+}
+
+static void fire_timeout(struct sim *sim, struct sim_event *event)
+{
+    struct sim_flight *flight = container_of(event, struct sim_flight, timeout);
+    fail(sim, flight, DR_STATUS_TIMEOUT, flight->is_aborted ? "Aborted" : "TimeoutError");
+}
+
+static void drop_flight(struct sim_event *event)
+{
+    mem_free(container_of(event, struct sim_flight, timeout));
+}
+
+void sim_run_start(struct sim *sim, const struct engine_effect *effect)
+{
+    struct sim_server *server = &sim->server;
+    struct sim_call *call = sim_call_find(sim, effect->start.id);
+    if (!call) {
+        sim_violate(sim, "T2: an attempt of a call that does not exist");
+        return;
+    }
+    bool is_resume = effect->start.request.directive == WIRE_DIRECTIVE_POLL_RESULT;
+    sim_did(sim, SIM_T2);
+    if (is_resume)
+        sim_did(sim, SIM_T7);
+    sim_trace(sim, "c%u attempt %u starts%s", call->number, effect->start.attempt,
+              is_resume ? ", a resume" : "");
+    sim_check_start(sim, call, effect);
+    if (map_get(&server->flights, call->id)) {
+        sim_violate(sim, "I3: c%u has two attempts in flight", call->number);
+        return;
+    }
+    struct sim_flight *flight = mem_must_zalloc(sizeof *flight);
+    flight->id = call->id;
+    flight->attempt = effect->start.attempt;
+    flight->call = call;
+    flight->host = host_of(effect->start.endpoint);
+    flight->timeout.fire = fire_timeout;
+    flight->timeout.drop = drop_flight;
+    CHECK(map_put(&server->flights, call->id, flight) == DR_OK);
+    server->n_flights[flight->host]++;
+    sim_after(sim, &flight->timeout, effect->start.timeout_ns);
+    struct buf bytes;
+    buf_init(&bytes, WIRE_MESSAGE_BYTES_MAX);
+    CHECK(wire_run_request_encode(&effect->start.request, &bytes, NULL) == DR_OK);
+    size_t len;
+    uint8_t *data = buf_steal(&bytes, &len);
+    sim_net_run(sim, flight, data, len);
+}
+
+/* Its answer comes soon, whatever the endpoint does. */
+void sim_run_abort(struct sim *sim, const struct engine_effect *effect)
+{
+    struct sim_flight *flight = map_get(&sim->server.flights, effect->start.id);
+    if (!flight || flight->attempt != effect->start.attempt) {
+        sim_violate(sim, "an attempt was called off that is not in flight");
+        return;
+    }
+    sim_trace(sim, "c%u attempt %u is called off", flight->call->number, flight->attempt);
+    flight->is_aborted = true;
+    heap_remove(&sim->events, &flight->timeout.node);
+    sim_after(sim, &flight->timeout, dice_between(&sim->dice, 0, 5 * NS_PER_MS));
+}
+
+void sim_runs_abandon(struct sim *sim)
+{
+    struct sim_server *server = &sim->server;
+    size_t cursor = 0;
+    struct map_entry *entry;
+    while ((entry = map_next(&server->flights, &cursor))) {
+        struct sim_flight *flight = entry->value;
+        heap_remove(&sim->events, &flight->timeout.node);
+        mem_free(flight);
+    }
+    map_deinit(&server->flights);
+    map_init(&server->flights);
+    memset(server->n_flights, 0, sizeof server->n_flights);
+}
