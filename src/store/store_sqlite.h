@@ -130,6 +130,16 @@ dr_code sqlite_read_payload(struct store_sqlite *sqlite, struct id id, enum sqli
 /* store_sqlite_open.c */
 dr_code sqlite_set_up(struct store_sqlite *sqlite, struct dr_error *error);
 
+/* store_sqlite_recover.c */
+/* Is there a rollback journal that begins with an empty file? Then the creation was interrupted: whatever the header
+ * says, SQLite will make the file empty again. */
+dr_code sqlite_check_creation(struct store_sqlite *sqlite, bool *ret_is_interrupted, struct dr_error *error);
+/* The log of a process that did not close the store may hold commits that no sync has brought to the medium, and some
+ * that the operating system takes for synced although it failed to (Linux marks the pages clean). They will be seen now,
+ * so they may not be lost with the power (I7), nor what stands behind them: writes the log again, byte for byte, and
+ * syncs it. The file must be locked and the log be read. */
+dr_code sqlite_secure_log(struct store_sqlite *sqlite, struct dr_error *error);
+
 /* store_sqlite_commit.c, store_sqlite_read.c, store_sqlite_list.c, store_sqlite_upkeep.c */
 dr_code sqlite_commit(struct store *store, struct batch *const *batches, size_t n_batches,
                       struct dr_error *error);

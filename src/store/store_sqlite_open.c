@@ -75,6 +75,9 @@ static dr_code check_header(struct store_sqlite *sqlite, bool *ret_is_empty, str
     *ret_is_empty = size == 0;
     if (result == SQLITE_OK && size == 0)
         return DR_OK;
+    dr_code code = result == SQLITE_OK ? sqlite_check_creation(sqlite, ret_is_empty, error) : DR_OK;
+    if (code || *ret_is_empty) /* it will be, once SQLite has played the journal back */
+        return code;
     if (result == SQLITE_OK && size < HEADER_BYTES)
         return refuse_foreign(sqlite, error);
     if (result == SQLITE_OK)
@@ -128,7 +131,7 @@ static dr_code take(struct store_sqlite *sqlite, int64_t *ret_version, struct dr
         code = check_version(sqlite, *ret_version, error);
     if (!code)
         code = sqlite_execute(sqlite, "PRAGMA journal_mode=WAL", "open store", error);
-    return code;
+    return code ? code : sqlite_secure_log(sqlite, error);
 }
 
 static dr_code check_whole(struct store_sqlite *sqlite, struct dr_error *error)
