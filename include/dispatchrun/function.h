@@ -108,9 +108,11 @@ DR_API const dr_value *dr_keep(dr_call *call, dr_value *value);
 DR_API dr_outcome dr_return_value(dr_call *call, dr_value *value);
 /* Ends with a status, and a message if the status is a failure. A retryable status makes another attempt. */
 DR_API dr_outcome dr_fail(dr_call *call, dr_status status, const char *type, const char *format, ...) DR_PRINTF(4, 5);
-/* The status that fits errno or an HTTP status, with its text. */
+/* The status that fits errno, an HTTP status or a failure of TLS, with `what` was done and its text; `reason` is that of
+ * the TLS library. */
 DR_API dr_outcome dr_fail_errno(dr_call *call, int error_number, const char *what);
 DR_API dr_outcome dr_fail_http(dr_call *call, int http_status, const char *what);
+DR_API dr_outcome dr_fail_tls(dr_call *call, const char *reason, const char *what);
 /* Tail call: this call becomes one of `function`, with the same id; nothing of this run remains. Takes the input. */
 DR_API dr_outcome dr_become_value(dr_call *call, const dr_function *function, dr_value *input);
 

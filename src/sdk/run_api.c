@@ -138,6 +138,11 @@ dr_outcome dr_fail_http(dr_call *call, int http_status, const char *what)
     return dr_fail(call, dr_status_of_http(http_status), "HTTPError", "%s: HTTP status %d", what, http_status);
 }
 
+dr_outcome dr_fail_tls(dr_call *call, const char *reason, const char *what)
+{
+    return dr_fail(call, DR_STATUS_TLS_ERROR, "TLSError", "%s: %s", what, reason);
+}
+
 dr_outcome dr_become_value(dr_call *call, const dr_function *function, dr_value *input)
 {
     if (!input)
