@@ -37,9 +37,8 @@ static void put(json_t *object, const char *name, json_t *value)
     (void)json_object_set_new(object, name, value);
 }
 
-static void put_text(json_t *object, const char *name, const struct blob *text)
+static void put_characters(json_t *object, const char *name, struct slice bytes)
 {
-    struct slice bytes = blob_slice(text);
     if (bytes.len == 0)
         return;
     /* Texts that came from a network or a library need not be UTF-8. */
@@ -47,6 +46,17 @@ static void put_text(json_t *object, const char *name, const struct blob *text)
         put(object, name, json_stringn_nocheck((const char *)bytes.data, bytes.len));
     else
         put(object, name, json_string("(not UTF-8)"));
+}
+
+static void put_text(json_t *object, const char *name, const struct blob *text)
+{
+    put_characters(object, name, blob_slice(text));
+}
+
+static void put_endpoint(json_t *object, const struct blob *endpoint)
+{
+    char text[WIRE_ENDPOINT_SHOWN_SIZE];
+    put_characters(object, "endpoint", wire_endpoint_shown(blob_slice(endpoint), text));
 }
 
 static void put_id(json_t *object, const char *name, struct id id)
@@ -115,7 +125,7 @@ json_t *api_call_to_json(const struct driver_call *call, bool has_payloads)
     put_id(json, "dispatchId", record->id);
     put_id(json, "parentDispatchId", record->parent);
     put_id(json, "rootDispatchId", record->root);
-    put_text(json, "endpoint", record->endpoint);
+    put_endpoint(json, record->endpoint);
     put_text(json, "function", record->function);
     put_text(json, "version", record->version);
     put(json, "state", json_string(api_call_state_name(api_call_state(call))));

@@ -18,6 +18,18 @@ static ProtobufCBinaryData borrow_text(const struct blob *text)
     return borrow(wire_is_utf8(bytes) ? bytes : slice_text(NOT_UTF8));
 }
 
+/* NULL when out of memory, as put_id. */
+static ProtobufCBinaryData put_endpoint(struct arena *arena, const struct blob *endpoint)
+{
+    char text[WIRE_ENDPOINT_SHOWN_SIZE];
+    struct slice bytes = blob_slice(endpoint);
+    struct slice shown = wire_endpoint_shown(bytes, text);
+    if (shown.data == bytes.data)
+        return borrow_text(endpoint);
+    char *copy = arena_copy(arena, shown);
+    return borrow(wire_is_utf8(shown) ? slice_of(copy, copy ? shown.len : 0) : slice_text(NOT_UTF8));
+}
+
 static ProtobufCBinaryData put_id(struct arena *arena, struct id id)
 {
     char *text = id_is_none(id) ? NULL : arena_alloc(arena, ID_TEXT_SIZE);
@@ -92,7 +104,7 @@ struct Dispatch__V1__Call *api_call_to_proto(const struct driver_call *call, boo
     pb->root_dispatch_id = put_id(arena, record->root);
     pb->has_root_dispatch_id = 1;
     pb->has_endpoint = 1;
-    pb->endpoint = borrow_text(record->endpoint);
+    pb->endpoint = put_endpoint(arena, record->endpoint);
     pb->has_function = 1;
     pb->function = borrow_text(record->function);
     pb->has_version = record->version != NULL;

@@ -60,6 +60,8 @@ void transport_result_fail(struct transport_result *result, dr_status status, st
     result->len = 0;
     result->status = status;
     result->error_type = transport_error_type(status);
+    char text[WIRE_ENDPOINT_SHOWN_SIZE];
+    endpoint = wire_endpoint_shown(endpoint, text);
     int shown = endpoint.len > ENDPOINT_SHOWN_MAX ? ENDPOINT_SHOWN_MAX : (int)endpoint.len;
     int used = snprintf(result->message, sizeof result->message, "%.*s: ", shown,
                         endpoint.data ? (const char *)endpoint.data : "");

@@ -67,3 +67,26 @@ dr_code wire_call_validate(const struct wire_call *call, bool is_endpoint_requir
         code = error_set(error, DR_INVALID_ARGUMENT, "Call expiration cannot be negative");
     return code;
 }
+
+struct slice wire_endpoint_shown(struct slice endpoint, char text[WIRE_ENDPOINT_SHOWN_SIZE])
+{
+    static const char hidden[] = "***";
+    size_t start = 0; /* of the authority */
+    while (start + 3 <= endpoint.len && memcmp(endpoint.data + start, "://", 3) != 0)
+        start++;
+    start += 3;
+    size_t at = 0; /* behind the last @ of the authority: a password may hold one */
+    for (size_t i = start; i < endpoint.len && !strchr("/?#", endpoint.data[i]); i++)
+        at = endpoint.data[i] == '@' ? i : at;
+    if (at == 0)
+        return endpoint;
+    struct slice rest = slice_of(endpoint.data + at, endpoint.len - at);
+    size_t len = start + strlen(hidden) + rest.len;
+    if (len >= WIRE_ENDPOINT_SHOWN_SIZE)
+        return slice_text(hidden); /* longer than any that was accepted */
+    memcpy(text, endpoint.data, start);
+    memcpy(text + start, hidden, strlen(hidden));
+    memcpy(text + start + strlen(hidden), rest.data, rest.len);
+    text[len] = '\0';
+    return slice_of(text, len);
+}

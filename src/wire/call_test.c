@@ -1,5 +1,7 @@
 #include "wire/testing.h"
 
+#include <stdio.h>
+
 static const char *refusal(struct wire_call call, bool is_endpoint_required)
 {
     static struct dr_error error;
@@ -102,6 +104,29 @@ static void refuses_a_negative_expiration(void **state)
     assert_string_equal(refusal(call, true), "");
 }
 
+static const char *shown(const char *endpoint)
+{
+    static char text[WIRE_ENDPOINT_SHOWN_SIZE];
+    static char copy[WIRE_ENDPOINT_SHOWN_SIZE];
+    struct slice bytes = wire_endpoint_shown(slice_text(endpoint), text);
+    (void)snprintf(copy, sizeof(copy), "%.*s", (int)bytes.len, (const char *)bytes.data);
+    return copy;
+}
+
+static void shows_no_user_information_of_an_endpoint(void **state)
+{
+    (void)state;
+    assert_string_equal(shown("http://user:secret@host:8000/path"), "http://***@host:8000/path");
+    assert_string_equal(shown("https://token@host"), "https://***@host");
+    assert_string_equal(shown("http://u:p@ss@word@host/a@b"), "http://***@host/a@b");
+    assert_string_equal(shown("http://@host"), "http://***@host");
+    assert_string_equal(shown("http://host/a@b"), "http://host/a@b");
+    assert_string_equal(shown("bridge://session"), "bridge://session");
+    assert_string_equal(shown("arn:aws:lambda:a@b"), "arn:aws:lambda:a@b");
+    assert_string_equal(shown("://@"), "://***@");
+    assert_string_equal(shown(""), "");
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -109,6 +134,7 @@ int main(void)
         cmocka_unit_test(refuses_other_endpoints_in_the_words_of_the_original),
         cmocka_unit_test(refuses_a_query_or_fragment_behind_which_the_path_would_be_put),
         cmocka_unit_test(leaves_out_the_endpoint_in_a_poll),
+        cmocka_unit_test(shows_no_user_information_of_an_endpoint),
         cmocka_unit_test(takes_any_text_as_function_name),
         cmocka_unit_test(bounds_the_length_of_texts),
         cmocka_unit_test(refuses_a_negative_expiration),

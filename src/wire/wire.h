@@ -127,6 +127,11 @@ dr_code wire_pack(const struct ProtobufCMessage *message, struct buf *buf, struc
  * messages where it had one. */
 dr_code wire_call_validate(const struct wire_call *call, bool is_endpoint_required, struct dr_error *error);
 
+/* An endpoint as people may see it: user information in a URL, which may be a password, is "***". Borrows the endpoint
+ * when there is none, else `text`, which is cut at its end. Never for a request: there the endpoint is what it is. */
+#define WIRE_ENDPOINT_SHOWN_SIZE (WIRE_ENDPOINT_BYTES_MAX + 4)
+struct slice wire_endpoint_shown(struct slice endpoint, char text[WIRE_ENDPOINT_SHOWN_SIZE]);
+
 /* Whether the bytes are UTF-8 (no overlong forms, no surrogates). */
 bool wire_is_utf8(struct slice bytes);
 /* The longest beginning that is UTF-8 and has at most `max` bytes: no character is cut in two. Borrows. */
