@@ -2,6 +2,7 @@
 
 #include "base/check.h"
 
+#include <stdbool.h>
 #include <time.h>
 
 static int64_t read_clock(clockid_t which)
@@ -14,6 +15,12 @@ static int64_t read_clock(clockid_t which)
 int64_t clock_real_ns(void) { return read_clock(CLOCK_REALTIME); }
 
 int64_t clock_monotonic_ns(void) { return read_clock(CLOCK_MONOTONIC); }
+
+int64_t clock_not_before(int64_t start_ns, int64_t newest_ns)
+{
+    bool is_behind = newest_ns > start_ns && newest_ns <= time_add(start_ns, CLOCK_BEHIND_MAX_NS);
+    return is_behind ? newest_ns : start_ns;
+}
 
 int64_t time_add(int64_t a, int64_t b)
 {

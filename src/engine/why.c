@@ -46,7 +46,9 @@ struct engine_why engine_why_record(const struct engine *engine, const struct ca
 {
     if (record->state == CALL_DONE)
         return (struct engine_why){.kind = ENGINE_WHY_DONE};
-    if (record->due_ns <= engine->now_ns && record->expires_ns > engine->now_ns)
+    if (record->expires_ns <= engine->now_ns) /* whatever else it waited for */
+        return (struct engine_why){.kind = ENGINE_WHY_EXPIRATION, .until_ns = record->expires_ns};
+    if (record->due_ns <= engine->now_ns)
         return why_due(engine, record);
     if (record->state == CALL_SCHEDULED)
         return why_later(record, ENGINE_WHY_RETRY_TIME);

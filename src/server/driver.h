@@ -32,7 +32,6 @@ enum driver_clock { DRIVER_CLOCK_REAL = 0, DRIVER_CLOCK_VIRTUAL };
 #define DRIVER_READS_MAX 4096u                /* get, list, counts, cancel */
 #define DRIVER_DRAIN_TIMEOUT_NS (30 * NS_PER_S)
 #define DRIVER_WHY_SIZE 160
-#define DRIVER_CLOCK_BEHIND_MAX_NS (24 * 3600 * NS_PER_S) /* the wall clock at the start, behind the store */
 
 /* Zero members mean the default in brackets. */
 struct driver_config {

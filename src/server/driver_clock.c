@@ -2,18 +2,12 @@
 #include "server/driver_private.h"
 
 /* A clock that is further behind than this was far ahead before: then it is not followed any longer. */
-static int64_t not_before(int64_t start_ns, int64_t newest_ns)
-{
-    bool is_behind = newest_ns > start_ns && newest_ns <= time_add(start_ns, DRIVER_CLOCK_BEHIND_MAX_NS);
-    return is_behind ? newest_ns : start_ns;
-}
-
 void driver_clock_init(struct driver *driver, int64_t newest_ns)
 {
     int64_t wall_ns = clock_real_ns();
     int64_t start_ns = driver->config.virtual_start_ns ? driver->config.virtual_start_ns : wall_ns;
-    start_ns = not_before(start_ns, newest_ns);
-    atomic_init(&driver->real_clock.offset_ns, not_before(wall_ns, newest_ns) - clock_monotonic_ns());
+    start_ns = clock_not_before(start_ns, newest_ns);
+    atomic_init(&driver->real_clock.offset_ns, clock_not_before(wall_ns, newest_ns) - clock_monotonic_ns());
     atomic_init(&driver->virtual_clock.now_ns, start_ns);
 }
 

@@ -48,6 +48,15 @@ static bool is_near(const struct engine_why *why)
            why->kind == ENGINE_WHY_ENDPOINT_DOWN;
 }
 
+/* Nothing but time can come: its own, or its expiration before that. */
+static bool is_later(const struct engine_why *why, const struct call_record *record,
+                     enum engine_why_kind kind)
+{
+    if (record->due_ns >= record->expires_ns)
+        return why->kind == ENGINE_WHY_EXPIRATION && why->until_ns == record->expires_ns;
+    return why->kind == kind && why->until_ns == record->due_ns;
+}
+
 /* Resumed already, which is not persisted (T7): it waits for its turn. */
 static bool is_woken(struct sim *sim, const struct truth *truth)
 {
@@ -63,17 +72,12 @@ static void check_suspended(struct sim *sim, const struct sim_call *call, const 
                             const struct truth *truth)
 {
     uint64_t n_possible = truth->n_mail + truth->n_live;
-    bool has_deadline = truth->record.due_ns != TIME_NEVER;
     if (is_woken(sim, truth)) {
         expect(sim, call, why, is_near(why), "it is to be resumed");
         return;
     }
-    if (n_possible == 0 && !has_deadline) {
-        expect(sim, call, why, why->kind == ENGINE_WHY_EXPIRATION, "it waits for nothing");
-        return;
-    }
     if (n_possible == 0) {
-        expect(sim, call, why, why->kind == ENGINE_WHY_SLEEP, "it sleeps");
+        expect(sim, call, why, is_later(why, &truth->record, ENGINE_WHY_SLEEP), "it waits for a time");
         return;
     }
     expect(sim, call, why, why->kind == ENGINE_WHY_RESULTS, "it waits for results");
@@ -84,7 +88,7 @@ static void check_scheduled(struct sim *sim, const struct sim_call *call, const 
 {
     int64_t now_ns = sim->server.stepped_ns; /* as the engine knows it */
     if (truth->record.due_ns > now_ns) {
-        expect(sim, call, why, why->kind == ENGINE_WHY_RETRY_TIME && why->until_ns == truth->record.due_ns,
+        expect(sim, call, why, is_later(why, &truth->record, ENGINE_WHY_RETRY_TIME),
                "it is tried again later");
         return;
     }
@@ -124,6 +128,8 @@ void sim_check_why(struct sim *sim, const struct sim_call *call)
     why = sim_why(sim, &truth.record);
     if (truth.record.state == CALL_DONE)
         expect(sim, call, &why, why.kind == ENGINE_WHY_DONE, "it is done");
+    else if (truth.record.expires_ns <= sim->server.stepped_ns)
+        expect(sim, call, &why, is_near(&why) || why.kind == ENGINE_WHY_EXPIRATION, "it expires");
     else if (truth.record.state == CALL_SUSPENDED) {
         if (count_children(sim, call, &truth))
             check_suspended(sim, call, &why, &truth);

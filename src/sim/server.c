@@ -249,12 +249,28 @@ static bool has_died_opening(struct sim *sim)
     return true;
 }
 
+/* As the driver's clock begins. */
+static bool start_clock(struct sim *sim)
+{
+    struct sim_server *server = &sim->server;
+    struct dr_error error = {0};
+    int64_t newest_ns = INT64_MIN;
+    dr_code code = store_newest(server->store, &newest_ns, &error);
+    server->offset_ns = clock_not_before(sim->now_ns + sim->skew_ns, newest_ns) - sim->now_ns;
+    if (code == DR_OK)
+        return true;
+    sim_did(sim, SIM_OPEN_FAILED);
+    sim_trace(sim, "open failed: %s", error.message);
+    store_close(server->store);
+    server->store = NULL;
+    return false;
+}
+
 void sim_server_start(struct sim *sim)
 {
     struct sim_server *server = &sim->server;
     server->epoch++;
-    server->offset_ns = sim->skew_ns;
-    bool is_open = open_store(sim);
+    bool is_open = open_store(sim) && start_clock(sim);
     if (has_died_opening(sim) || !is_open) {
         sim_server_schedule_start(sim);
         return;

@@ -67,6 +67,8 @@ static void a_record_says_what_its_call_waits_for(void **state)
         {{.state = CALL_SUSPENDED, .due_ns = AT(-1), .expires_ns = AT(9)}, ENGINE_WHY_TURN, 0},
         {{.state = CALL_SUSPENDED, .due_ns = AT(12), .expires_ns = AT(9)}, ENGINE_WHY_EXPIRATION, AT(9)},
         {{.state = CALL_SUSPENDED, .due_ns = TIME_NEVER, .expires_ns = AT(9)}, ENGINE_WHY_EXPIRATION, AT(9)},
+        {{.state = CALL_SCHEDULED, .due_ns = AT(-2), .expires_ns = AT(-1)}, ENGINE_WHY_EXPIRATION, AT(-1)},
+        {{.state = CALL_SUSPENDED, .due_ns = AT(-2), .expires_ns = AT(0)}, ENGINE_WHY_EXPIRATION, AT(0)},
     };
     (void)state;
     struct world world;
