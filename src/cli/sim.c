@@ -11,57 +11,47 @@ struct sim_command_options {
     uint32_t jobs;
     uint32_t operations;
     bool is_trace_wanted;
+    bool is_all_met_wanted;
 };
 
-#define AT(member) offsetof(struct sim_command_options, member)
+#define AT(member) .offset = offsetof(struct sim_command_options, member)
 
-static const struct option options[] = {{.name = "seed",
-                                         .environment = "",
-                                         .value = "N",
-                                         .type = OPTION_COUNT,
-                                         .offset = AT(seed),
-                                         .initial = "1",
-                                         .help = "the first seed"},
-                                        {.name = "seeds",
-                                         .environment = "",
-                                         .value = "N",
-                                         .type = OPTION_COUNT,
-                                         .offset = AT(seeds),
-                                         .initial = "1",
-                                         .count_min = 1,
-                                         .help = "how many seeds, one run each"},
-                                        {.name = "jobs",
-                                         .environment = "",
-                                         .value = "N",
-                                         .type = OPTION_COUNT,
-                                         .offset = AT(jobs),
-                                         .initial = "1",
-                                         .count_min = 1,
-                                         .count_max = RUNNER_JOBS_MAX,
-                                         .help = "runs at a time, each in a process"},
-                                        {.name = "operations",
-                                         .environment = "",
-                                         .value = "N",
-                                         .type = OPTION_COUNT,
-                                         .offset = AT(operations),
-                                         .initial = "0",
-                                         .count_max = 100000,
-                                         .help = "of the clients in each run; 0 = a few, by the seed"},
-                                        {.name = "trace",
-                                         .environment = "",
-                                         .type = OPTION_SWITCH,
-                                         .offset = AT(is_trace_wanted),
-                                         .help = "print what happens (one seed only)"},
-                                        {.name = NULL}};
+static const struct option options[] = {
+    {.name = "seed", .environment = "", .value = "N", .type = OPTION_COUNT, AT(seed), .initial = "1",
+     .help = "the first seed"},
+    {.name = "seeds", .environment = "", .value = "N", .type = OPTION_COUNT, AT(seeds), .initial = "1", .count_min = 1,
+     .help = "how many seeds, one run each"},
+    {.name = "jobs", .environment = "", .value = "N", .type = OPTION_COUNT, AT(jobs), .initial = "1", .count_min = 1,
+     .count_max = RUNNER_JOBS_MAX, .help = "runs at a time, each in a process"},
+    {.name = "operations", .environment = "", .value = "N", .type = OPTION_COUNT, AT(operations), .initial = "0",
+     .count_max = 100000, .help = "of the clients in each run; 0 = a few, by the seed"},
+    {.name = "trace", .environment = "", .type = OPTION_SWITCH, AT(is_trace_wanted),
+     .help = "print what happens (one seed only)"},
+    {.name = "all-met", .environment = "", .type = OPTION_SWITCH, AT(is_all_met_wanted),
+     .help = "fail unless every transition and every kind of fault was met"},
+    {.name = NULL},
+};
 
-static void print_counts(const uint64_t *deeds, const uint64_t *strikes)
+/* False when something never happened. */
+static bool print_counts(const uint64_t *deeds, const uint64_t *strikes)
 {
+    bool is_all_met = true;
     printf("\nwhat happened:\n");
-    for (int i = 0; i < SIM_DEED_COUNT; i++)
+    for (int i = 0; i < SIM_DEED_COUNT; i++) {
         printf("  %-28s%12" PRIu64 "%s\n", sim_deed_name(i), deeds[i], deeds[i] ? "" : "   never");
+        is_all_met &= deeds[i] > 0;
+    }
     printf("faults:\n");
-    for (int i = 0; i < SIM_FAULT_COUNT; i++)
+    for (int i = 0; i < SIM_FAULT_COUNT; i++) {
         printf("  %-28s%12" PRIu64 "%s\n", sim_fault_name(i), strikes[i], strikes[i] ? "" : "   never met");
+        is_all_met &= strikes[i] > 0;
+    }
+    return is_all_met;
+}
+
+static int exit_code(const struct sim_command_options *wanted, bool is_wrong, bool is_all_met)
+{
+    return is_wrong || (wanted->is_all_met_wanted && !is_all_met) ? EXIT_CODE_FAILED : EXIT_CODE_OK;
 }
 
 static void print_trace(const struct sim_report *report)
@@ -97,14 +87,14 @@ static int run_one(const struct sim_command_options *wanted)
            " s simulated, digest %016" PRIx64 "\n",
            wanted->seed, report.n_steps, report.n_calls, report.simulated_ns / INT64_C(1000000000),
            report.digest);
-    print_counts(report.deeds, report.strikes);
+    bool is_all_met = print_counts(report.deeds, report.strikes);
     bool is_wrong = report.violation[0] != '\0';
     if (is_wrong) {
         printf("\nVIOLATION: %s\n", report.violation);
         explain(&run, &report);
     }
     sim_report_deinit(&report);
-    return is_wrong ? EXIT_CODE_FAILED : EXIT_CODE_OK;
+    return exit_code(wanted, is_wrong, is_all_met);
 }
 
 static int run_many(const struct sim_command_options *wanted)
@@ -115,7 +105,7 @@ static int run_many(const struct sim_command_options *wanted)
                                   .n_operations = wanted->operations};
     struct runner_report report;
     runner_run(&many, &report);
-    print_counts(report.deeds, report.strikes);
+    bool is_all_met = print_counts(report.deeds, report.strikes);
     for (unsigned i = 0; i < report.n_shown; i++)
         printf("seed %" PRIu64 ": %s\n", report.violations[i].seed, report.violations[i].text);
     printf("%" PRIu64 " runs from seed %" PRIu32 ", %" PRIu64 " violations; %" PRIu64 " calls, %" PRIu64
@@ -123,7 +113,7 @@ static int run_many(const struct sim_command_options *wanted)
            report.n_runs, wanted->seed, report.n_violations, report.n_calls, report.n_steps, report.digest);
     if (report.n_violations)
         printf("`dispatch sim --seed N` shows the shortest way to one.\n");
-    return report.n_violations ? EXIT_CODE_FAILED : EXIT_CODE_OK;
+    return exit_code(wanted, report.n_violations > 0, is_all_met);
 }
 
 static int sim(void *target, const struct option_arguments *arguments)
@@ -139,10 +129,8 @@ const struct command sim_command = {
     .arguments = "",
     .options = options,
     .target_size = sizeof(struct sim_command_options),
-    .about = "The engine and the store are the ones that `dispatch serve` runs; everything round them is "
-             "simulated and\n"
-             "fails. The same seed gives the same run, byte for byte. A violation of what dispatch promises "
-             "is reduced\n"
+    .about = "The engine and the store are the ones that `dispatch serve` runs; everything round them is simulated and\n"
+             "fails. The same seed gives the same run, byte for byte. A violation of what dispatch promises is reduced\n"
              "to the shortest run that shows it. Exit code 1: something went wrong.",
     .run = sim,
 };

@@ -5,8 +5,7 @@
 /* Longer than any chain of crashes and retries: a sweep has reached everything by then. */
 #define SWEEP_GRACE_NS (1800 * NS_PER_S)
 
-/* ---- what clients saw
- * -------------------------------------------------------------------------------------------- */
+/* ---- what clients saw ---- */
 
 static void check_order(struct sim *sim, const struct sim_call *call)
 {
@@ -36,8 +35,7 @@ void sim_check_seen_result(struct sim *sim, struct sim_call *call, uint64_t resu
     call->seen_result = result;
 }
 
-/* ---- ends
- * -------------------------------------------------------------------------------------------------------- */
+/* ---- ends ---- */
 
 /* Somebody above ended by T8, or began anew by T9 after this call was made. */
 static bool is_swept(const struct sim_call *call, uint32_t parent_generation)
@@ -69,7 +67,10 @@ static void check_lost(struct sim *sim, struct sim_call *call, const struct call
 static void check_exit(struct sim *sim, struct sim_call *call, const struct call_record *record)
 {
     struct program_result result;
+    dr_status odd_status = program_odd_status(call->input);
     sim_did(sim, SIM_T3);
+    if (odd_status && record->status == odd_status)
+        return;
     if (record->status == DR_STATUS_INVALID_RESPONSE) {
         sim->n_lost++;
         if (!call->is_spoiled)
@@ -102,8 +103,7 @@ void sim_check_durable_end(struct sim *sim, struct sim_call *call, const struct 
     record_deinit(&record);
 }
 
-/* ---- starts
- * ------------------------------------------------------------------------------------------------------ */
+/* ---- starts ---- */
 
 static bool is_id_text(struct slice text, struct id id)
 {
@@ -226,8 +226,7 @@ void sim_check_start(struct sim *sim, const struct sim_call *call, const struct 
     record_deinit(&record);
 }
 
-/* ---- the end
- * ----------------------------------------------------------------------------------------------------- */
+/* ---- the end ---- */
 
 void sim_check_end(struct sim *sim)
 {

@@ -63,7 +63,7 @@ static bool is_woken(struct sim *sim, const struct truth *truth)
     const struct call_record *record = &truth->record;
     uint64_t n_possible = truth->n_mail + truth->n_live;
     uint64_t n_wanted = record->min_results > 1 ? (uint64_t)record->min_results : 1;
-    if (record->poll_error || record->due_ns <= sim->server.stepped_ns)
+    if (record->due_ns <= sim->server.stepped_ns)
         return true;
     return n_possible > 0 && truth->n_mail >= (n_wanted < n_possible ? n_wanted : n_possible);
 }

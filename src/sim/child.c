@@ -45,6 +45,7 @@ static _Noreturn void run_in_child(const struct sim_options *options, int fd)
     struct sim_report report;
     if (options->is_quiet && !freopen("/dev/null", "w", stderr))
         _exit(1);
+    (void)alarm(SIM_SECONDS_MAX);
     sim_run(options, &report);
     write_all(fd, &report, sizeof report);
     write_all(fd, report.struck, report.n_struck * sizeof *report.struck);

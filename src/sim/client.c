@@ -21,8 +21,7 @@ void sim_request_unref(struct sim_request *request)
     mem_free(request);
 }
 
-/* ---- timers
- * ------------------------------------------------------------------------------------------------------ */
+/* ---- timers ---- */
 
 static void free_timer(struct sim_event *event)
 {
@@ -81,8 +80,7 @@ static void pause(struct sim *sim, struct sim_client *client)
         arm(sim, client, dice_between(&sim->dice, 0, most_ns[dice_below(&sim->dice, 4)]));
 }
 
-/* ---- asking
- * ------------------------------------------------------------------------------------------------------ */
+/* ---- asking ---- */
 
 static void fill_submit(struct sim *sim, struct sim_request *request)
 {
@@ -91,10 +89,13 @@ static void fill_submit(struct sim *sim, struct sim_request *request)
     arena_init(&arena, 0);
     request->n_calls = 1 + (uint32_t)dice_below(&sim->dice, 3);
     request->is_json = dice_below(&sim->dice, 2);
+    request->is_bad = dice_below(&sim->dice, 12) == 0;
     for (uint32_t i = 0; i < request->n_calls; i++) {
         request->inputs[i] = (struct program_input){.seed = dice_below(&sim->dice, UINT64_MAX)};
         program_call(request->inputs[i], &arena, &calls[i]);
     }
+    if (request->is_bad)
+        calls[dice_below(&sim->dice, request->n_calls)].function = slice_text("");
     struct wire_dispatch_request message = {.calls = calls, .n_calls = request->n_calls};
     buf_init(&request->bytes, WIRE_MESSAGE_BYTES_MAX);
     CHECK((request->is_json ? wire_dispatch_request_json_encode(&message, &request->bytes, NULL)
@@ -120,6 +121,18 @@ static void fill_list(struct sim *sim, struct sim_request *request)
         filter->before = call->id;
     if ((lot & 16) && (lot & 2))
         filter->status = (int)dice_below(&sim->dice, 16);
+}
+
+/* A call, or now and then one that never was. */
+static void choose_call(struct sim *sim, struct sim_request *request)
+{
+    if (dice_below(&sim->dice, 16) == 0) {
+        for (size_t i = 0; i < sizeof request->id.bytes; i++)
+            request->id.bytes[i] = (uint8_t)dice_below(&sim->dice, 256);
+        return;
+    }
+    request->call = sim->call_list[dice_below(&sim->dice, sim->n_calls)];
+    request->id = request->call->id;
 }
 
 static enum sim_request_kind choose(struct sim *sim)
@@ -149,7 +162,7 @@ static void ask(struct sim *sim, struct sim_client *client, uint32_t number)
     else if (request->kind == SIM_LIST)
         fill_list(sim, request);
     else
-        request->call = sim->call_list[dice_below(&sim->dice, sim->n_calls)];
+        choose_call(sim, request);
     if (request->kind == SIM_WAIT)
         request->timeout_ns = waits_ns[dice_below(&sim->dice, 4)];
     if (is_left_out(sim, number)) {
@@ -157,7 +170,7 @@ static void ask(struct sim *sim, struct sim_client *client, uint32_t number)
         pause(sim, client);
         return;
     }
-    if (request->kind == SIM_CANCEL)
+    if (request->kind == SIM_CANCEL && request->call)
         request->call->is_cancel_asked = true;
     sim_trace(sim, "operation %u: %s c%u", number, names[request->kind],
               request->call ? request->call->number : 0);
@@ -172,8 +185,7 @@ static void next_operation(struct sim *sim, struct sim_client *client)
         ask(sim, client, sim->n_operations - sim->n_operations_left--);
 }
 
-/* ---- being told
- * -------------------------------------------------------------------------------------------------- */
+/* ---- being told ---- */
 
 static void told_submitted(struct sim *sim, const struct sim_request *request)
 {
@@ -201,11 +213,25 @@ static void told_cancelled(struct sim *sim, const struct sim_request *request)
         sim_violate(sim, "I7: c%u was cancelled and ended otherwise", request->call->number);
 }
 
+/* Of a submit, a list, or a call that never was. */
+static void told_of_no_call(struct sim *sim, const struct sim_request *request)
+{
+    bool is_ok = request->code == DR_OK;
+    if (request->kind == SIM_SUBMIT && is_ok && !request->is_bad)
+        told_submitted(sim, request);
+    else if (is_ok && request->kind != SIM_LIST)
+        sim_violate(sim, "operation %u went well, and must not", request->number);
+    if (request->code == DR_NOT_FOUND && (request->kind == SIM_SUBMIT || request->kind == SIM_LIST))
+        sim_violate(sim, "operation %u found nothing", request->number);
+    if (request->code == DR_INVALID_ARGUMENT && !request->is_bad)
+        sim_violate(sim, "operation %u was refused", request->number);
+}
+
 static void told(struct sim *sim, const struct sim_request *request)
 {
     struct sim_call *call = request->call;
-    if (request->kind == SIM_SUBMIT && request->code == DR_OK)
-        told_submitted(sim, request);
+    if (!call)
+        told_of_no_call(sim, request);
     if (!call || request->is_given_up) /* then it tells nothing of the call */
         return;
     if (request->code == DR_NOT_FOUND)

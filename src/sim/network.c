@@ -26,8 +26,7 @@ static int64_t delay_ns(struct sim *sim)
                    : dice_between(&sim->dice, 50 * NS_PER_US, NS_PER_MS);
 }
 
-/* ---- runs
- * -------------------------------------------------------------------------------------------------------- */
+/* ---- runs ---- */
 
 static void free_run(struct sim_event *event)
 {
@@ -105,8 +104,7 @@ void sim_net_run(struct sim *sim, const struct sim_flight *flight, uint8_t *byte
     mem_free(bytes);
 }
 
-/* ---- clients
- * ----------------------------------------------------------------------------------------------------- */
+/* ---- clients ---- */
 
 static void free_request(struct sim_event *event)
 {

@@ -16,12 +16,14 @@ enum {
     SALT_TAIL,
     SALT_WAIT,
     SALT_TERMS,
-    SALT_ARM
+    SALT_ODD,
+    SALT_PADDING
 };
 enum { TAIL_CALLS_MAX = 3, INPUT_BYTES = 11, VALUE_BYTES = 10, WIDE = 24 };
 
 static const char *const NAMES[PROGRAM_KIND_COUNT] = {
-    "returns", "raises", "sleeps", "tail_calls", "waits_for_nothing", "is_refused", "races", "gathers"};
+    "returns",    "raises",     "sleeps", "tail_calls", "waits_for_nothing",
+    "is_refused", "ends_oddly", "races",  "gathers"};
 
 const char *program_name(enum program_kind kind)
 {
@@ -30,7 +32,7 @@ const char *program_name(enum program_kind kind)
 
 enum program_kind program_kind_of(struct program_input input)
 {
-    static const uint8_t below[PROGRAM_KIND_COUNT] = {28, 34, 42, 50, 54, 60, 68, 100};
+    static const uint8_t below[PROGRAM_KIND_COUNT] = {26, 32, 40, 48, 52, 57, 61, 69, 100};
     uint64_t lot = dice_mix(input.seed, SALT_KIND) % 100;
     enum program_kind kind = PROGRAM_RETURNS;
     while (lot >= below[kind])
@@ -38,6 +40,33 @@ enum program_kind program_kind_of(struct program_input input)
     bool is_deep = input.depth >= PROGRAM_DEPTH_MAX && (kind == PROGRAM_RACES || kind == PROGRAM_GATHERS);
     bool is_long = kind == PROGRAM_TAIL_CALLS && input.n_tail_calls >= TAIL_CALLS_MAX;
     return is_deep || is_long ? PROGRAM_RETURNS : kind;
+}
+
+static struct program_input last_of(struct program_input input)
+{
+    while (program_kind_of(input) == PROGRAM_TAIL_CALLS)
+        input = program_tail(input);
+    return input;
+}
+
+enum program_oddity program_oddity(struct program_input input)
+{
+    return (enum program_oddity)(dice_mix(input.seed, SALT_ODD) % ODDITY_COUNT);
+}
+
+dr_status program_odd_status(struct program_input input)
+{
+    struct program_input last = last_of(input);
+    if (program_kind_of(last) != PROGRAM_ENDS_ODDLY)
+        return 0;
+    switch (program_oddity(last)) {
+    case ODD_NO_ERROR:
+        return DR_STATUS_NOT_FOUND;
+    case ODD_POLL:
+        return DR_STATUS_PERMISSION_DENIED;
+    default:
+        return DR_STATUS_INVALID_RESPONSE;
+    }
 }
 
 unsigned program_rounds(struct program_input input)
@@ -100,18 +129,47 @@ static bool is_root_alone(struct program_input input)
 static int64_t expiration_ns(struct program_input input)
 {
     enum { SHORTEST_S = 1, SPREAD_S = 60, LONGEST_DAYS = 6 };
-    struct program_input last = input;
-    while (program_kind_of(last) == PROGRAM_TAIL_CALLS)
-        last = program_tail(last);
-    if (program_kind_of(last) == PROGRAM_WAITS_FOR_NOTHING)
+    if (program_kind_of(last_of(input)) == PROGRAM_WAITS_FOR_NOTHING)
         return (int64_t)(SHORTEST_S + dice_mix(input.seed, SALT_WAIT) % SPREAD_S) * NS_PER_S;
     return LONGEST_DAYS * INT64_C(86400) * NS_PER_S;
+}
+
+static size_t padding_of(uint64_t number)
+{
+    static const size_t most[] = {100, 4000, 30000};
+    uint64_t lot = dice_mix(number, SALT_PADDING);
+    return lot % 8 ? 0 : lot / 32 % most[lot / 8 % 3];
+}
+
+static uint8_t padding_byte(uint64_t number, size_t i)
+{
+    return (uint8_t)(number >> i % 8 * 8) ^ (uint8_t)i;
+}
+
+struct slice program_pad(struct slice value, uint64_t number, struct arena *arena)
+{
+    size_t n = padding_of(number);
+    uint8_t *bytes = arena_alloc(arena, value.len + n + 1);
+    CHECK(bytes);
+    memcpy(bytes, value.data, value.len);
+    for (size_t i = 0; i < n; i++)
+        bytes[value.len + i] = padding_byte(number, i);
+    return slice_of(bytes, value.len + n);
+}
+
+bool program_unpad(struct slice padded, size_t len, uint64_t number, struct slice *ret_value)
+{
+    bool is_whole = padded.len == len + padding_of(number);
+    for (size_t i = 0; is_whole && i < padded.len - len; i++)
+        is_whole = padded.data[len + i] == padding_byte(number, i);
+    *ret_value = slice_of(padded.data, len);
+    return is_whole;
 }
 
 struct slice program_any(struct slice value, struct arena *arena)
 {
     struct buf bytes;
-    buf_init(&bytes, 4096);
+    buf_init(&bytes, 65536);
     CHECK(wire_any_encode(slice_text(BYTES_URL), value, &bytes) == DR_OK);
     char *copy = arena_copy(arena, buf_slice(&bytes));
     CHECK(copy);
@@ -137,7 +195,7 @@ void program_call(struct program_input input, struct arena *arena, struct wire_c
     *ret_call = (struct wire_call){
         .endpoint = inherits ? (struct slice){0} : slice_text(endpoint),
         .function = slice_text(program_name(program_kind_of(input))),
-        .input = program_any(slice_of(bytes, sizeof bytes), arena),
+        .input = program_any(program_pad(slice_of(bytes, sizeof bytes), input.seed, arena), arena),
         .expiration_ns = expiration_ns(input),
     };
 }
@@ -145,11 +203,11 @@ void program_call(struct program_input input, struct arena *arena, struct wire_c
 bool program_read_input(struct slice any, struct program_input *ret_input)
 {
     struct slice value;
-    if (!program_any_value(any, &value) || value.len != INPUT_BYTES || value.data[0] != 'P')
+    if (!program_any_value(any, &value) || value.len < INPUT_BYTES || value.data[0] != 'P')
         return false;
     *ret_input = (struct program_input){.depth = value.data[1], .n_tail_calls = value.data[2]};
     memcpy(&ret_input->seed, value.data + 3, sizeof ret_input->seed);
-    return true;
+    return program_unpad(value, INPUT_BYTES, ret_input->seed, &value);
 }
 
 /* What a parent makes of a child's result. */
@@ -165,7 +223,7 @@ struct program_result program_expected(struct program_input input)
     struct program_result result = {.value = program_value(input), .is_error = kind == PROGRAM_RAISES};
     if (kind == PROGRAM_TAIL_CALLS)
         return program_expected(program_tail(input));
-    if (kind == PROGRAM_WAITS_FOR_NOTHING)
+    if (kind == PROGRAM_WAITS_FOR_NOTHING || kind == PROGRAM_ENDS_ODDLY)
         return (struct program_result){.is_lost = true};
     unsigned number = 0;
     for (unsigned round = 0; kind == PROGRAM_GATHERS && round < program_rounds(input); round++) {
@@ -192,7 +250,7 @@ struct slice program_output(const struct program_result *result, struct arena *a
 {
     uint8_t bytes[VALUE_BYTES] = {'V', result->is_tainted};
     memcpy(bytes + 2, &result->value, sizeof result->value);
-    return program_any(slice_of(bytes, sizeof bytes), arena);
+    return program_any(program_pad(slice_of(bytes, sizeof bytes), result->value, arena), arena);
 }
 
 static bool read_error(struct slice message, struct program_result *ret_result)
@@ -210,21 +268,30 @@ static bool read_error(struct slice message, struct program_result *ret_result)
     return true;
 }
 
+static bool is_error_of_server(struct slice type)
+{
+    static const char *const types[] = {"TimeoutError", "CanceledError",
+                                        "InvalidResponse" /* garbage came: server_run.c */,
+                                        "InvalidResponseError", "PermanentError"};
+    bool is_its = slice_equal(type, slice_text(dr_status_name(DR_STATUS_NOT_FOUND)));
+    for (size_t i = 0; i < sizeof types / sizeof types[0]; i++)
+        is_its |= slice_equal(type, slice_text(types[i]));
+    return is_its;
+}
+
 bool program_read_result(struct slice output, struct slice error_type, struct slice error_message,
                          struct program_result *ret_result)
 {
     struct slice value;
     if (slice_equal(error_type, slice_text(PROGRAM_ERROR)))
         return read_error(error_message, ret_result);
-    bool is_ended = slice_equal(error_type, slice_text("TimeoutError")) ||
-                    slice_equal(error_type, slice_text("CanceledError")) ||
-                    slice_equal(error_type, slice_text("InvalidResponse")); /* garbage came: server_run.c */
+    bool is_ended = is_error_of_server(error_type);
     *ret_result = (struct program_result){.is_lost = is_ended};
     if (error_type.len > 0 || error_message.len > 0)
         return is_ended;
-    if (!program_any_value(output, &value) || value.len != VALUE_BYTES || value.data[0] != 'V')
+    if (!program_any_value(output, &value) || value.len < VALUE_BYTES || value.data[0] != 'V')
         return false;
     ret_result->is_tainted = value.data[1];
     memcpy(&ret_result->value, value.data + 2, sizeof ret_result->value);
-    return true;
+    return program_unpad(value, VALUE_BYTES, ret_result->value, &value);
 }

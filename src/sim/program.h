@@ -10,7 +10,10 @@
  * They also check what only the function sees: that it is the function the input names, that its state comes
  * back as it was sent and in the same arm (Q7), that no result comes twice (I2) or with a wrong correlation
  * id, that a result is the one its child must have, and that min_results, max_results and max_wait were
- * honoured. */
+ * honoured.
+ *
+ * Some end oddly: with neither exit nor poll, with a failure without error, with a poll and a failure, with a
+ * tail call to nowhere. Inputs, states and results are small, or longer than what a row of the store holds. */
 #ifndef SIM_PROGRAM_H
 #define SIM_PROGRAM_H
 
@@ -28,6 +31,7 @@ enum program_kind {
     PROGRAM_TAIL_CALLS,
     PROGRAM_WAITS_FOR_NOTHING, /* expires */
     PROGRAM_IS_REFUSED, /* polls with an invalid call first */
+    PROGRAM_ENDS_ODDLY,
     PROGRAM_RACES, /* the first of several results is enough */
     PROGRAM_GATHERS,
     PROGRAM_KIND_COUNT
@@ -41,7 +45,7 @@ struct program_input {
 
 /* How a call ends when nobody cancels it and it does not expire early. */
 struct program_result {
-    bool is_lost; /* ended by the server: expired or cancelled */
+    bool is_lost; /* ended by the server: expired, cancelled, or because of a reply that is none */
     bool is_error; /* ended by the program's own error */
     uint64_t value;
     bool is_tainted; /* a call below was lost that need not have been: the value is anything */
@@ -59,6 +63,8 @@ struct program_run {
 void program_call(struct program_input input, struct arena *arena, struct wire_call *ret_call);
 struct program_result program_expected(struct program_input input);
 enum program_kind program_kind_of(struct program_input input);
+/* The status by which a call ends that ends oddly, also after tail calls; 0 = it does not. */
+dr_status program_odd_status(struct program_input input);
 const char *program_name(enum program_kind kind);
 /* Runs one attempt. */
 void program_run(struct program_run *run, struct wire_run_response *ret_response);

@@ -44,8 +44,7 @@ static void violate(struct program_run *run, const char *format, ...)
     va_end(args);
 }
 
-/* ---- ends
- * -------------------------------------------------------------------------------------------------------- */
+/* ---- ends ---- */
 
 static void end_with(struct body *body, const struct program_result *result)
 {
@@ -86,8 +85,7 @@ static void tail_call(struct body *body)
     response->tail_call.expiration_ns = 0;
 }
 
-/* ---- polls
- * ------------------------------------------------------------------------------------------------------- */
+/* ---- polls ---- */
 
 static void poll(struct body *body, const struct program_terms *terms)
 {
@@ -102,9 +100,7 @@ static void poll(struct body *body, const struct program_terms *terms)
     wire->has_max_wait = terms->max_wait_ns > 0;
     wire->max_wait_ns = terms->max_wait_ns;
     wire->state_arm = terms->arm;
-    char *state = arena_copy(body->run->arena, slice_of(&body->saved, sizeof body->saved));
-    CHECK(state);
-    wire->state = slice_of(state, sizeof body->saved);
+    wire->state = program_pad(slice_of(&body->saved, sizeof body->saved), body->saved.seed, body->run->arena);
     if (terms->arm == WIRE_STATE_TYPED)
         wire->state = program_any(wire->state, body->run->arena);
 }
@@ -157,6 +153,28 @@ static void make_refused_call(struct body *body)
     poll(body, &terms);
 }
 
+static void end_oddly(struct body *body)
+{
+    struct wire_run_response *response = body->response;
+    response->status = DR_STATUS_OK;
+    switch (program_oddity(body->input)) {
+    case ODD_NO_ERROR:
+        response->outcome = WIRE_OUTCOME_EXIT;
+        response->status = DR_STATUS_NOT_FOUND;
+        return;
+    case ODD_POLL:
+        sleep_once(body, NS_PER_S);
+        response->status = DR_STATUS_PERMISSION_DENIED;
+        return;
+    case ODD_TAIL_CALL:
+        tail_call(body);
+        response->tail_call.endpoint = slice_text("ftp://nowhere");
+        return;
+    default:
+        return;
+    }
+}
+
 static void start(struct body *body)
 {
     body->saved = (struct saved){.mark = STATE_MARK,
@@ -174,6 +192,9 @@ static void start(struct body *body)
     case PROGRAM_IS_REFUSED:
         make_refused_call(body);
         return;
+    case PROGRAM_ENDS_ODDLY:
+        end_oddly(body);
+        return;
     case PROGRAM_RACES:
     case PROGRAM_GATHERS:
         begin_round(body);
@@ -186,18 +207,18 @@ static void start(struct body *body)
     }
 }
 
-/* ---- resumes
- * ----------------------------------------------------------------------------------------------------- */
+/* ---- resumes ---- */
 
 static bool read_state(struct body *body, const struct wire_poll_result *poll_result)
 {
     struct slice state = poll_result->state;
     if (poll_result->state_arm == WIRE_STATE_TYPED && !program_any_value(state, &state))
         return false;
-    if (state.len != sizeof body->saved)
+    if (state.len < sizeof body->saved)
         return false;
     memcpy(&body->saved, state.data, sizeof body->saved);
-    return body->saved.mark == STATE_MARK;
+    return body->saved.mark == STATE_MARK &&
+           program_unpad(state, sizeof body->saved, body->saved.seed, &state);
 }
 
 static void take_result(struct body *body, const struct wire_result *wire)

@@ -46,6 +46,7 @@ static void work(struct job *job, const struct runner_options *options)
     for (; job->next < job->end; job->next += job->step) {
         struct sim_options run = {.seed = job->next, .n_operations = options->n_operations};
         struct sim_report report;
+        (void)alarm(SIM_SECONDS_MAX);
         sim_run(&run, &report);
         add_run(&job->report, job->next, &report);
         sim_report_deinit(&report);

@@ -6,8 +6,7 @@
 
 #define DATABASE "dispatch.db"
 
-/* ---- the clock
- * --------------------------------------------------------------------------------------------------- */
+/* ---- the clock ---- */
 
 /* As the driver's real clock: a wall clock set forward is followed, one set back is not, while the process
  * lives. */
@@ -51,8 +50,7 @@ static void fire_tick(struct sim *sim, struct sim_event *event)
     sim_server_step(sim, &(struct engine_event){.kind = ENGINE_TICK});
 }
 
-/* ---- steps
- * ------------------------------------------------------------------------------------------------------- */
+/* ---- steps ---- */
 
 static struct sim_request *take_request(struct sim *sim, uint64_t token)
 {
@@ -88,7 +86,7 @@ static void answer_wait(struct sim *sim, const struct engine_effect *effect)
     request->is_done = effect->answer.code == DR_OK;
     if (request->is_done) {
         request->result = sim_result_hash(effect->answer.record);
-        if (!request->call->is_done)
+        if (request->call && !request->call->is_done)
             sim_violate(sim, "I7: c%u: a result was shown before it was durable", request->call->number);
     }
     sim_net_answer(sim, request);
@@ -101,7 +99,7 @@ static void answer_cancel(struct sim *sim, const struct engine_effect *effect)
         return;
     request->code = effect->answer.code;
     bool is_over = request->code == DR_OK || request->code == DR_FAILED_PRECONDITION;
-    if (is_over && !request->call->is_done)
+    if (is_over && request->call && !request->call->is_done)
         sim_violate(sim, "I7: c%u: a cancel was answered before its end was durable", request->call->number);
     sim_net_answer(sim, request);
 }
@@ -147,8 +145,7 @@ void sim_server_step(struct sim *sim, const struct engine_event *event)
     arm_tick(sim);
 }
 
-/* ---- requests of clients
- * ----------------------------------------------------------------------------------------- */
+/* ---- requests of clients ---- */
 
 static void put_request(struct sim *sim, struct sim_request *request)
 {
@@ -169,8 +166,14 @@ static void submit(struct sim *sim, struct sim_request *request)
                                     : wire_dispatch_request_decode(body, &arena, &calls, NULL);
     for (size_t i = 0; code == DR_OK && i < calls.n_calls; i++)
         code = wire_call_validate(&calls.calls[i], true, NULL);
-    if (code || calls.n_calls != request->n_calls)
+    if (code && request->is_bad) {
+        request->code = code;
+        request->n_references++;
+        sim_net_answer(sim, request);
+    } else if (code || calls.n_calls != request->n_calls)
         sim_violate(sim, "a good submit was refused");
+    else if (request->is_bad)
+        sim_violate(sim, "a bad submit was accepted");
     else {
         put_request(sim, request);
         sim_server_step(sim, &(struct engine_event){.kind = ENGINE_SUBMIT,
@@ -199,13 +202,12 @@ void sim_server_request(struct sim *sim, struct sim_request *request)
             sim, &(struct engine_event){.kind = request->kind == SIM_WAIT ? ENGINE_WAIT : ENGINE_CANCEL_CALL,
                                         .ask = {.token = request->token,
                                                 .project = SIM_PROJECT,
-                                                .id = request->call->id,
+                                                .id = request->id,
                                                 .deadline_ns = deadline_ns}});
     }
 }
 
-/* ---- birth and death
- * --------------------------------------------------------------------------------------------- */
+/* ---- birth and death ---- */
 
 static void fire_start(struct sim *sim, struct sim_event *event)
 {
@@ -302,21 +304,22 @@ static void refuse_requests(struct sim *sim)
     map_init(&sim->server.requests);
 }
 
-void sim_server_die(struct sim *sim, bool is_power_loss)
+void sim_server_die(struct sim *sim, enum sim_end how)
 {
+    static const char *const words[] = {"server killed", "power lost", "server stopped"};
     struct sim_server *server = &sim->server;
     if (!server->is_up)
         return;
-    sim_trace(sim, is_power_loss ? "power lost" : "server killed");
-    server->is_up = false;
-    if (is_power_loss && !sim->is_dying)
+    sim_trace(sim, "%s", words[how]);
+    server->is_up = server->is_stopping = false;
+    if (how == SIM_END_POWER_LOST && !sim->is_dying)
         sim_disk_crash(sim->disk);
-    else if (!sim->is_dying)
+    else if (how == SIM_END_KILLED && !sim->is_dying)
         sim_disk_kill(sim->disk);
-    sim->is_dying = false;
     sim_store_abandon(sim);
-    store_close(server->store);
+    store_close(server->store); /* power may be lost even now */
     server->store = NULL;
+    sim->is_dying = false;
     sim_runs_abandon(sim);
     refuse_requests(sim);
     engine_destroy(server->engine);
@@ -324,6 +327,39 @@ void sim_server_die(struct sim *sim, bool is_power_loss)
     server->deadline_ns = TIME_NEVER;
     arm_tick(sim);
     sim_server_schedule_start(sim);
+}
+
+struct stop {
+    struct sim_event event;
+    uint32_t epoch;
+};
+
+static void free_stop(struct sim_event *event)
+{
+    mem_free(container_of(event, struct stop, event));
+}
+
+static void fire_stop(struct sim *sim, struct sim_event *event)
+{
+    bool is_ours = container_of(event, struct stop, event)->epoch == sim->server.epoch;
+    free_stop(event);
+    if (is_ours)
+        sim_server_die(sim, SIM_END_STOPPED);
+}
+
+void sim_server_stop(struct sim *sim)
+{
+    struct sim_server *server = &sim->server;
+    if (!server->is_up || server->is_stopping)
+        return;
+    sim_trace(sim, "server is to stop");
+    server->is_stopping = true;
+    engine_set_paused(server->engine, true);
+    struct stop *stop = mem_must_zalloc(sizeof *stop);
+    stop->event.fire = fire_stop;
+    stop->event.drop = free_stop;
+    stop->epoch = server->epoch;
+    sim_after(sim, &stop->event, dice_between(&sim->dice, 0, 30 * NS_PER_S));
 }
 
 void sim_server_deinit(struct sim *sim)

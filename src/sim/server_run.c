@@ -51,10 +51,10 @@ void sim_run_failed(struct sim *sim, struct id id, uint32_t attempt, uint32_t ep
 static void count_directive(struct sim *sim, const struct wire_run_response *response)
 {
     bool is_retryable = dr_status_is_retryable(response->status);
-    if (response->outcome == WIRE_OUTCOME_POLL)
-        sim_did(sim, SIM_T6);
-    else if (is_retryable && !response->has_tail_call)
+    if (is_retryable && !response->has_tail_call)
         sim_did(sim, SIM_T4);
+    else if (response->outcome == WIRE_OUTCOME_POLL)
+        sim_did(sim, SIM_T6);
 }
 
 void sim_run_answered(struct sim *sim, struct id id, uint32_t attempt, uint32_t epoch, struct slice bytes)

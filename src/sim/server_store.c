@@ -88,8 +88,7 @@ bool sim_store_is_quiet(const struct sim *sim)
     return list_is_empty(&server->jobs) && server->told == server->handed;
 }
 
-/* ---- answers
- * ----------------------------------------------------------------------------------------------------- */
+/* ---- answers ---- */
 
 static void answer_free(struct sim_event *event)
 {
@@ -129,8 +128,7 @@ static void answer_later(struct sim *sim, struct answer *answer)
     sim_after(sim, &answer->event, at_ns - sim->now_ns);
 }
 
-/* ---- commits
- * ----------------------------------------------------------------------------------------------------- */
+/* ---- commits ---- */
 
 static bool is_over_for(struct sim *sim, dr_code code, const char *message, enum sim_deed deed)
 {
@@ -190,8 +188,7 @@ static void commit_group(struct sim *sim)
     answer_later(sim, answer);
 }
 
-/* ---- reads of the engine
- * ----------------------------------------------------------------------------------------- */
+/* ---- reads of the engine ---- */
 
 static dr_code load(struct store *store, const struct engine_effect *read, struct answer *answer,
                     struct dr_error *error)
@@ -321,19 +318,18 @@ static void read_for_engine(struct sim *sim, struct sim_job *job)
     answer_later(sim, answer);
 }
 
-/* ---- reads for clients
- * ------------------------------------------------------------------------------------------- */
+/* ---- reads for clients ---- */
 
 static dr_code get(struct sim *sim, struct sim_request *request, struct dr_error *error)
 {
     struct call_record record = {0}, expected;
-    dr_code code = store_read(sim->server.store, request->call->id, &record, error);
-    bool is_there = sim_shadow(sim, request->call->id, &expected);
+    unsigned number = request->call ? request->call->number : 0;
+    dr_code code = store_read(sim->server.store, request->id, &record, error);
+    bool is_there = sim_shadow(sim, request->id, &expected);
     if ((code == DR_OK && !is_there) || (code == DR_NOT_FOUND && is_there))
-        sim_violate(sim, "I4: c%u is %s", request->call->number,
-                    is_there ? "not found" : "found, and should not be");
+        sim_violate(sim, "I4: c%u is %s", number, is_there ? "not found" : "found, and should not be");
     if (code == DR_OK && is_there && sim_result_hash(&record) != sim_result_hash(&expected))
-        sim_violate(sim, "I7: c%u is shown otherwise than it was recorded", request->call->number);
+        sim_violate(sim, "I7: c%u is shown otherwise than it was recorded", number);
     request->is_done = code == DR_OK && record.state == CALL_DONE;
     request->result = code == DR_OK ? sim_result_hash(&record) : 0;
     record_deinit(&record);
@@ -377,8 +373,7 @@ static void read_for_client(struct sim *sim, struct sim_job *job)
     sim_job_free(job);
 }
 
-/* ---- the queue
- * --------------------------------------------------------------------------------------------------- */
+/* ---- the queue ---- */
 
 static void fire_work(struct sim *sim, struct sim_event *event)
 {
@@ -398,7 +393,7 @@ static void fire_work(struct sim *sim, struct sim_event *event)
     else
         read_for_engine(sim, job);
     if (sim->is_dying) {
-        sim_server_die(sim, true);
+        sim_server_die(sim, SIM_END_POWER_LOST);
         return;
     }
     if (!server->is_working)

@@ -14,8 +14,7 @@ void sim_after(struct sim *sim, struct sim_event *event, int64_t delay_ns)
     CHECK(heap_push(&sim->events, &event->node) == DR_OK);
 }
 
-/* ---- the disk's questions
- * ---------------------------------------------------------------------------------------- */
+/* ---- the disk's questions ---- */
 
 static bool disk_strikes(void *arg, enum sim_disk_fault fault)
 {
@@ -59,8 +58,7 @@ static void disk_after(void *arg, enum sim_disk_op op)
     sim_disk_crash(sim->disk);
 }
 
-/* ---- what strikes between events
- * --------------------------------------------------------------------------------- */
+/* ---- what strikes between events ---- */
 
 static void jump(struct sim *sim, int64_t by_ns)
 {
@@ -94,9 +92,11 @@ static void hazards(struct sim *sim)
     if (dice_strikes(dice, SIM_CLOCK_BACK))
         jump(sim, -dice_between(dice, NS_PER_MS, 600 * NS_PER_S));
     if (dice_strikes(dice, SIM_POWER_LOSS))
-        sim_server_die(sim, true);
+        sim_server_die(sim, SIM_END_POWER_LOST);
     if (dice_strikes(dice, SIM_KILL))
-        sim_server_die(sim, false);
+        sim_server_die(sim, SIM_END_KILLED);
+    if (dice_strikes(dice, SIM_STOP))
+        sim_server_stop(sim);
 }
 
 static void on_strike(void *arg, struct dice_mask strike)
@@ -111,8 +111,7 @@ static void on_strike(void *arg, struct dice_mask strike)
     report->struck[report->n_struck++] = strike;
 }
 
-/* ---- the run
- * ----------------------------------------------------------------------------------------------------- */
+/* ---- the run ---- */
 
 static void draw_config(struct sim *sim)
 {

@@ -21,6 +21,7 @@
 
 #define SIM_VIOLATION_SIZE 400
 #define SIM_OPERATIONS_MOST 24
+#define SIM_SECONDS_MAX 120 /* of real time: a run in a process of its own that takes longer hangs, and dies */
 
 /* What happened, for coverage: T1 to T9 and what the outside asked for. */
 #define SIM_DEED_TABLE(X)                                                                                    \

@@ -38,8 +38,7 @@ struct sim_event {
     void (*drop)(struct sim_event *event); /* the run is over; NULL = nothing to free */
 };
 
-/* ---- calls
- * ------------------------------------------------------------------------------------------------------- */
+/* ---- calls ---- */
 
 struct sim_call {
     struct id id;
@@ -65,8 +64,7 @@ struct sim_call {
     uint64_t seen_result; /* a hash */
 };
 
-/* ---- the server
- * -------------------------------------------------------------------------------------------------- */
+/* ---- the server ---- */
 
 struct sim_job {
     struct list node;
@@ -86,6 +84,7 @@ struct sim_flight {
 
 struct sim_server {
     bool is_up;
+    bool is_stopping; /* starts nothing any more, closes its store in a while */
     uint32_t epoch;
     struct engine *engine;
     struct store *store;
@@ -121,10 +120,12 @@ struct sim_request {
     unsigned number; /* of the operation */
     int64_t sent_ns;
     uint64_t token;
-    struct sim_call *call; /* of wait, get, cancel */
+    struct id id; /* of wait, get, cancel */
+    struct sim_call *call; /* with this id; NULL = there is none */
     int64_t timeout_ns; /* of a wait */
     struct buf bytes; /* of a submit */
     bool is_json;
+    bool is_bad; /* one of its calls has no function */
     uint32_t n_calls;
     struct program_input inputs[3];
     struct store_filter filter;
@@ -143,8 +144,7 @@ struct sim_client {
     struct sim_event *timer; /* the next operation, or giving this one up */
 };
 
-/* ---- the run
- * ----------------------------------------------------------------------------------------------------- */
+/* ---- the run ---- */
 
 struct sim {
     const struct sim_options *options;
@@ -199,7 +199,10 @@ uint64_t sim_result_hash(const struct call_record *record);
 
 /* server.c */
 void sim_server_start(struct sim *sim);
-void sim_server_die(struct sim *sim, bool is_power_loss);
+enum sim_end { SIM_END_KILLED, SIM_END_POWER_LOST, SIM_END_STOPPED };
+void sim_server_die(struct sim *sim, enum sim_end how);
+/* It is asked to stop: attempts in flight get a while, the store is closed. */
+void sim_server_stop(struct sim *sim);
 void sim_server_schedule_start(struct sim *sim);
 int64_t sim_server_now(struct sim *sim);
 void sim_server_step(struct sim *sim, const struct engine_event *event);
