@@ -17,7 +17,7 @@ COVERAGE = -DCMAKE_BUILD_TYPE=Debug "-DCMAKE_C_FLAGS=--coverage -O0 -fprofile-up
 compile = cmake -S . -B $(1) -G Ninja --log-level=WARNING $(2) && cmake --build $(1) -j $(JOBS)
 run_tests = ctest --test-dir $(1) --output-on-failure --no-tests=error -j $(JOBS) $(TESTS)
 
-.PHONY: build packages test run bench tidy coverage tsan valgrind fuzz install clean help
+.PHONY: build packages test run bench tidy coverage tsan valgrind fuzz sim install clean help
 
 build: packages
 	@$(call compile,$(BUILD),$(RELEASE))
@@ -53,6 +53,12 @@ coverage: packages
 	@find $(BUILD)/coverage -name '*.gcda' -delete
 	@ctest --test-dir $(BUILD)/coverage --output-on-failure -j $(JOBS) -R '^(engine|store|server_driver)_'
 	@python3 tools/coverage.py $(BUILD)/coverage --write tests/COVERAGE.md --need-lines 95 --need-branches 90
+
+# So many runs of the simulator (docs/design/simulator.md), from seed SEED on: make sim SEEDS=1000000
+SEEDS ?= 10000
+SEED ?= 1
+sim: build
+	@$(BUILD)/bin/dispatch sim --seed $(SEED) --seeds $(SEEDS) --jobs $(JOBS)
 
 # Needs the Debian package valgrind.
 valgrind: packages
