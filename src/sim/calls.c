@@ -71,6 +71,7 @@ static void see_update(struct sim *sim, struct sim_call *call, const struct batc
         if (is_restart) {
             call->n_restarts++;
             call->restarted_ns = sim->now_ns;
+            call->restarted_jobs = sim->n_jobs;
         }
     }
     if (record->state == CALL_DONE) {

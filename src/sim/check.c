@@ -2,8 +2,10 @@
  * does see. */
 #include "sim/sim_private.h"
 
-/* Longer than any chain of crashes and retries: a sweep has reached everything by then. */
+/* When a server has lived so long, and its store has done so much for each sweep there ever was (they take turns), a
+ * sweep has reached everything. */
 #define SWEEP_GRACE_NS (1800 * NS_PER_S)
+#define SWEEP_GRACE_JOBS 20
 
 /* ---- what clients saw ---- */
 
@@ -60,6 +62,7 @@ static void check_lost(struct sim *sim, struct sim_call *call, const struct call
         sim_violate(sim, "T8: c%u was cancelled, and nobody asked for it", call->number);
     call->is_ended_by_server = true;
     call->ended_ns = sim->now_ns;
+    call->ended_jobs = sim->n_jobs;
     if (!program_expected(call->input).is_lost)
         sim->n_lost++;
 }
@@ -183,16 +186,23 @@ static void check_directive(struct sim *sim, const struct sim_call *call, const 
     check_oldest(sim, call, record->generation, poll->n_results, last_sequence);
 }
 
+static bool is_long_ago(const struct sim *sim, int64_t when_ns, uint64_t jobs)
+{
+    int64_t since_ns = when_ns > sim->server.started_ns ? when_ns : sim->server.started_ns;
+    const uint64_t *deeds = sim->report->deeds;
+    uint64_t n_sweeps = deeds[SIM_T8_CANCEL] + deeds[SIM_T8_EXPIRE] + deeds[SIM_T9];
+    return sim->now_ns - since_ns > SWEEP_GRACE_NS && sim->n_jobs - jobs > SWEEP_GRACE_JOBS * (n_sweeps + 1);
+}
+
 static void check_swept(struct sim *sim, const struct sim_call *call, uint32_t parent_generation)
 {
-    int64_t long_ago_ns = sim->now_ns - SWEEP_GRACE_NS;
     const struct sim_call *parent = call->parent;
-    bool is_abandoned = parent && parent->n_restarts > 0 && parent->restarted_ns < long_ago_ns &&
-                        parent_generation < parent->generation;
+    bool is_abandoned = parent && parent->n_restarts > 0 && parent_generation < parent->generation &&
+                        is_long_ago(sim, parent->restarted_ns, parent->restarted_jobs);
     for (const struct sim_call *above = parent; above; above = above->parent) {
         if (above->is_done && !above->is_ended_by_server)
             break; /* children of a finished call run on */
-        is_abandoned |= above->is_ended_by_server && above->ended_ns < long_ago_ns;
+        is_abandoned |= above->is_ended_by_server && is_long_ago(sim, above->ended_ns, above->ended_jobs);
     }
     if (is_abandoned)
         sim_violate(sim, "T8, T9: c%u runs, and what it was made for ended long ago", call->number);

@@ -278,6 +278,7 @@ void sim_server_start(struct sim *sim)
         return;
     }
     sim_did(sim, SIM_RESTARTS);
+    server->started_ns = sim->now_ns;
     sim_trace(sim, "server starts, epoch %u", server->epoch);
     server->is_up = true;
     server->handed = server->committed = server->told = 0;

@@ -385,6 +385,7 @@ static void fire_work(struct sim *sim, struct sim_event *event)
         return;
     server->is_working = false;
     sim->disk_delay_ns = 0;
+    sim->n_jobs++;
     struct sim_job *job = container_of(server->jobs.next, struct sim_job, node);
     if (job->batch)
         commit_group(sim);

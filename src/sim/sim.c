@@ -49,8 +49,10 @@ static int64_t disk_now_ns(void *arg)
 static void disk_after(void *arg, enum sim_disk_op op)
 {
     struct sim *sim = arg;
-    if (!sim->is_dying && dice_strikes(&sim->dice, SIM_DISK_DELAY))
-        sim->disk_delay_ns += dice_between(&sim->dice, NS_PER_MS, 10 * NS_PER_S);
+    if (!sim->is_dying && dice_strikes(&sim->dice, SIM_DISK_DELAY)) {
+        int64_t delay_ns = sim->disk_delay_ns + dice_between(&sim->dice, NS_PER_MS, 10 * NS_PER_S);
+        sim->disk_delay_ns = delay_ns < SIM_DISK_DELAY_MAX_NS ? delay_ns : SIM_DISK_DELAY_MAX_NS;
+    }
     if (sim->is_dying || !dice_strikes(&sim->dice, SIM_POWER_LOSS_IN_WRITE))
         return;
     sim->is_dying = true;
@@ -236,9 +238,10 @@ void sim_run(const struct sim_options *options, struct sim_report *ret_report)
     init(&sim, options, ret_report);
     sim_server_schedule_start(&sim);
     sim_clients_start(&sim);
+    uint64_t steps_max = SIM_STEPS_MAX + (uint64_t)SIM_STEPS_PER_OPERATION_MAX * sim.n_operations;
     while (!is_over(&sim)) {
-        if (ret_report->n_steps > SIM_STEPS_MAX)
-            sim_violate(&sim, "liveness: %u steps, and no end", SIM_STEPS_MAX);
+        if (ret_report->n_steps > steps_max)
+            sim_violate(&sim, "liveness: %llu steps, and no end", (unsigned long long)steps_max);
         step(&sim);
         if (!sim.calm_ns && sim_clients_are_idle(&sim))
             calm_down(&sim);

@@ -28,7 +28,9 @@
 #define SIM_CLIENTS 3
 #define SIM_PROJECT 1
 #define SIM_START_NS (INT64_C(1767225600) * NS_PER_S) /* 2026-01-01 */
-#define SIM_STEPS_MAX 400000 /* more than that is a run that does not end */
+#define SIM_STEPS_MAX 400000 /* more than that, and these for each operation, is a run that does not end */
+#define SIM_STEPS_PER_OPERATION_MAX 2000
+#define SIM_DISK_DELAY_MAX_NS (20 * NS_PER_S) /* of one job of the store */
 
 struct sim;
 
@@ -54,9 +56,11 @@ struct sim_call {
     bool is_spoiled; /* an endpoint answered garbage: ends with INVALID_RESPONSE */
     bool is_cancel_asked;
     int64_t ended_ns; /* simulated time */
+    uint64_t ended_jobs; /* what the store had done by then */
     uint32_t generation; /* durable */
     uint32_t n_restarts; /* T9, durable */
     int64_t restarted_ns;
+    uint64_t restarted_jobs;
     /* what the outside has seen: it became done at one moment in [live_ns, done_ns] */
     int64_t live_ns; /* began an observation that found it not done */
     int64_t done_ns; /* ended an observation that found it done; TIME_NEVER = none */
@@ -88,6 +92,7 @@ struct sim_server {
     uint32_t epoch;
     struct engine *engine;
     struct store *store;
+    int64_t started_ns;
     int64_t offset_ns; /* its clock is the true time plus this; only rises while it lives */
     int64_t deadline_ns;
     int64_t stepped_ns;     /* time of the last step */
@@ -157,6 +162,7 @@ struct sim {
     struct engine_config config;
     struct sim_disk *disk;
     int64_t disk_delay_ns;        /* of the job in work */
+    uint64_t n_jobs; /* of the store that are done */
     int64_t disk_full_until_ns;   /* 0 = there is room */
     struct store *shadow;
     struct sim_server server;
