@@ -9,9 +9,13 @@
 
 static atomic_ulong fault_countdown; /* 0 = off */
 static atomic_int fault_happened;
+static bool (*_Atomic fault_hook)(void);
 
 static int fault_is_due(void)
 {
+    bool (*hook)(void) = atomic_load_explicit(&fault_hook, memory_order_relaxed);
+    if (hook)
+        return hook();
     unsigned long left = atomic_load_explicit(&fault_countdown, memory_order_relaxed);
     while (left != 0) {
         if (atomic_compare_exchange_weak(&fault_countdown, &left, left - 1)) {
@@ -29,6 +33,8 @@ void mem_fault_set(unsigned long nth)
     atomic_store(&fault_happened, 0);
     atomic_store(&fault_countdown, nth);
 }
+
+void mem_fault_hook(bool (*is_due)(void)) { atomic_store(&fault_hook, is_due); }
 
 int mem_fault_hit(void) { return atomic_load(&fault_happened); }
 

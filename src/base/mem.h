@@ -7,6 +7,7 @@
 #ifndef BASE_MEM_H
 #define BASE_MEM_H
 
+#include <stdbool.h>
 #include <stddef.h>
 
 void *mem_alloc(size_t size);                 /* uninitialised; size 0 gives a unique pointer */
@@ -23,5 +24,7 @@ void *mem_must_realloc(void *pointer, size_t size);
  * Per process, atomic. mem_fault_hit() tells whether it has happened. */
 void mem_fault_set(unsigned long nth);
 int mem_fault_hit(void);
+/* Tests only: an allocation fails when is_due() says so (any thread asks); NULL switches off. */
+void mem_fault_hook(bool (*is_due)(void));
 
 #endif
