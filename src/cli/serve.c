@@ -5,6 +5,7 @@
 #include "base/error.h"
 
 static const char *const clocks[] = {"real", "virtual", NULL};
+static const char *const durabilities[] = {"power", "process", NULL}; /* enum store_durability */
 static const char *const log_levels[] = {"debug", "info", "warn", "error", NULL};
 static const char *const log_formats[] = {"text", "json", NULL};
 
@@ -16,6 +17,8 @@ static const struct option options[] = {
     {.name = "db", .value = "FILE", .type = OPTION_TEXT, AT(db), .initial = "dispatch.db",
      .help = "the database, made when missing"},
     {.name = "memory", .type = OPTION_SWITCH, AT(is_memory), .help = "no database: everything ends with the process"},
+    {.name = "durability", .value = "power|process", .type = OPTION_CHOICE, AT(durability), .initial = "power",
+     .choices = durabilities, .help = "what an acknowledged call survives: loss of power, or the end of the process only"},
     {.name = "api-key", .value = "KEY", .type = OPTION_LIST, AT(api_keys),
      .help = "key that clients must send; without one, a key is made and shown"},
     {.name = "clock", .value = "real|virtual", .type = OPTION_CHOICE, AT(clock), .initial = "real", .choices = clocks,

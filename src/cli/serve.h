@@ -9,6 +9,7 @@ struct serve_options {
     const char *listen;
     const char *db;
     bool is_memory;
+    int durability; /* enum store_durability */
     struct option_list api_keys;
     int clock; /* enum driver_clock */
     int64_t run_timeout_ns;

@@ -71,7 +71,7 @@ static dr_code open_store(const struct serve_options *options, struct store **re
 {
     if (options->is_memory)
         return store_memory_open(ret_store, error);
-    struct store_sqlite_options sqlite = {.path = options->db};
+    struct store_sqlite_options sqlite = {.path = options->db, .durability = (enum store_durability)options->durability};
     return store_sqlite_open(&sqlite, ret_store, error);
 }
 
@@ -117,6 +117,12 @@ static void warn_of_clock(struct server *server)
     if (ahead_ns > NS_PER_S)
         log_write(LOG_WARN, "the clock is behind what the database has seen; time goes on from there", "seconds",
                   seconds, NULL);
+}
+
+static void warn_of_durability(const struct serve_options *options)
+{
+    if (!options->is_memory && options->durability == STORE_SURVIVES_PROCESS)
+        log_write(LOG_WARN, "loss of power may take the latest acknowledged calls (--durability process)", NULL);
 }
 
 static void say_ready(const struct serve_options *options, const char *url, const char *made_key)
@@ -208,6 +214,7 @@ int serve_run(const struct serve_options *options)
         snprintf(url, sizeof url, "http://%s%s%s:%u", is_ipv6 ? "[" : "", address.host, is_ipv6 ? "]" : "",
                  server_port(server));
         warn_of_clock(server);
+        warn_of_durability(options);
         say_ready(options, url, made_key);
         serve_until_signal(server, &signals);
     }

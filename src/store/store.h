@@ -85,13 +85,21 @@ struct store {
 /* Memory: as durable as the process. Never fails but for lack of memory. DR_NO_MEMORY. */
 dr_code store_memory_open(struct store **ret_store, struct dr_error *error);
 
+/* What a commit that returned survives. In both modes what is found later is a prefix of the commits, each whole (I6). */
+enum store_durability {
+    STORE_SURVIVES_POWER_LOSS = 0, /* every commit is synced */
+    STORE_SURVIVES_PROCESS /* the death of the process; loss of power may take the latest ones: nothing is synced but
+                              before a checkpoint and at opening */
+};
+
 struct store_sqlite_options {
     const char *path; /* created when missing */
     const char *vfs; /* SQLite's name of the file system; NULL = the real one */
     int busy_timeout_ms; /* 0 = 5000: another process holds the file */
     int list_steps_max; /* 0 = 1,000,000: how much one store_list may look through */
+    enum store_durability durability;
 };
-/* One file, WAL, synchronous=FULL. DR_FAILED_PRECONDITION: not our file, a newer schema, or in use by another
+/* One file, WAL. DR_FAILED_PRECONDITION: not our file, a newer schema, or in use by another
  * server; DR_DATA_LOSS: damaged; DR_UNAVAILABLE: cannot be opened or written. The text names the file. */
 dr_code store_sqlite_open(const struct store_sqlite_options *options, struct store **ret_store,
                           struct dr_error *error);

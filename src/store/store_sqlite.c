@@ -155,6 +155,7 @@ dr_code store_sqlite_open(const struct store_sqlite_options *options, struct sto
     sqlite->store.methods = &METHODS;
     sqlite->path = path;
     sqlite->list_steps_max = options->list_steps_max > 0 ? options->list_steps_max : SQLITE_LIST_STEPS_MAX;
+    sqlite->durability = options->durability;
     int flags = SQLITE_OPEN_READWRITE | SQLITE_OPEN_CREATE | SQLITE_OPEN_NOMUTEX;
     int result = sqlite3_open_v2(path, &sqlite->database, flags, options->vfs);
     dr_code code = result == SQLITE_OK ? DR_OK : sqlite_fail(sqlite, result, "open store", error);

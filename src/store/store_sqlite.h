@@ -47,6 +47,7 @@ struct store_sqlite {
     sqlite3_stmt *statements[STATEMENT_COUNT];
     char *path;
     int list_steps_max;
+    enum store_durability durability;
     bool is_ours; /* the file's header bears our mark: what is wrong with it is damage */
     bool has_payloads; /* there may be rows in `payload` */
 };

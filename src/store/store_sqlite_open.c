@@ -166,9 +166,14 @@ dr_code sqlite_set_up(struct store_sqlite *sqlite, struct dr_error *error)
     if (!code)
         code = sqlite_execute(
             sqlite,
-            "PRAGMA synchronous=FULL; PRAGMA wal_autocheckpoint=8000; PRAGMA cache_size=-32000;"
+            "PRAGMA wal_autocheckpoint=8000; PRAGMA cache_size=-32000;"
             "PRAGMA journal_size_limit=67108864; PRAGMA temp_store=MEMORY;",
             "open store", error);
+    if (!code)
+        code = sqlite_execute(sqlite,
+                              sqlite->durability == STORE_SURVIVES_PROCESS ? "PRAGMA synchronous=NORMAL"
+                                                                           : "PRAGMA synchronous=FULL",
+                              "open store", error);
     if (!code)
         code = check_whole(sqlite, error);
     if (!code)

@@ -257,8 +257,16 @@ uint64_t history_state(struct store *store)
 dr_code history_open(struct sim_disk *disk, int checkpoint_pages, struct store **ret_store,
                      struct dr_error *error)
 {
-    struct store_sqlite_options options = {
-        .path = "dispatch.db", .vfs = sim_disk_vfs_name(disk), .busy_timeout_ms = 1};
+    return history_open_as(disk, checkpoint_pages, STORE_SURVIVES_POWER_LOSS, ret_store, error);
+}
+
+dr_code history_open_as(struct sim_disk *disk, int checkpoint_pages, enum store_durability durability,
+                        struct store **ret_store, struct dr_error *error)
+{
+    struct store_sqlite_options options = {.path = "dispatch.db",
+                                           .vfs = sim_disk_vfs_name(disk),
+                                           .busy_timeout_ms = 1,
+                                           .durability = durability};
     dr_code code = store_sqlite_open(&options, ret_store, error);
     if (!code && checkpoint_pages > 0)
         sqlite3_wal_autocheckpoint(sqlite_self(*ret_store)->database, checkpoint_pages);

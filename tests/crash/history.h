@@ -32,5 +32,7 @@ uint64_t history_state(struct store *store);
  * does). */
 dr_code history_open(struct sim_disk *disk, int checkpoint_pages, struct store **ret_store,
                      struct dr_error *error);
+dr_code history_open_as(struct sim_disk *disk, int checkpoint_pages, enum store_durability durability,
+                        struct store **ret_store, struct dr_error *error);
 
 #endif
