@@ -34,7 +34,7 @@ HERE = pathlib.Path(__file__).resolve().parent
 ROOT = HERE.parent.parent
 SCRATCH = ROOT / "build" / "mutation"
 # The tests of these names, as ctest knows them; the slow ones without much to say about faults are left out.
-SUITES = re.compile(r"^(engine|store|server_driver)_(?!backlog_test|memory_test)")
+SUITES = re.compile(r"^(engine|store|server_driver)_(?!backlog_test|memory_test)|^(power_loss|failed_sync|random_crash)_test$")
 EXTRA_SUITES = [  # name, words of the command: {build} and {scratch} are replaced
     ("engine_random_test on a file", ["{build}/tests/engine_random_test", "1", "12", "{scratch}/random.db"]),
 ]
