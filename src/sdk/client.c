@@ -63,7 +63,7 @@ dr_code client_bad_answer(struct dr_error *error)
     return DR_INTERNAL;
 }
 
-static bool is_id(struct slice id)
+bool client_is_id(struct slice id)
 {
     bool is_good = id.len > 0 && id.len < DR_ID_SIZE;
     for (size_t i = 0; is_good && i < id.len; i++)
@@ -74,7 +74,7 @@ static bool is_id(struct slice id)
 dr_code client_check_id(const char *id, struct dr_error *error)
 {
     size_t len = id ? strnlen(id, DR_ID_SIZE) : 0;
-    return is_id(slice_of(id, len)) ? DR_OK : error_set(error, DR_INVALID_ARGUMENT, "not a dispatch id");
+    return client_is_id(slice_of(id, len)) ? DR_OK : error_set(error, DR_INVALID_ARGUMENT, "not a dispatch id");
 }
 
 /* ---- Submit ---- */
@@ -157,7 +157,7 @@ static dr_code submit_read_ids(struct submit *submit, size_t n, char (*ret_ids)[
     if (response.n_dispatch_ids != n)
         return error_set(error, DR_INTERNAL, "the server answered %zu ids to %zu calls", response.n_dispatch_ids, n);
     for (size_t i = 0; i < n; i++) {
-        if (!is_id(response.dispatch_ids[i]))
+        if (!client_is_id(response.dispatch_ids[i]))
             return error_set(error, DR_INTERNAL, "the server answered %zu bytes that are no dispatch id",
                              response.dispatch_ids[i].len);
     }

@@ -23,6 +23,7 @@ dr_code client_exchange(dr_client *client, const struct client_exchange *exchang
 dr_code client_bad_answer(struct dr_error *error);
 
 /* A dispatch id that can be sent: 1 to DR_ID_SIZE - 1 visible ASCII characters without quotes and backslash. */
+bool client_is_id(struct slice id);
 dr_code client_check_id(const char *id, struct dr_error *error);
 
 /* The value of a JSON text. Returns owned. DR_INTERNAL when it is none. */

@@ -363,6 +363,18 @@ static void a_failed_call_is_a_result_with_its_error(void **state)
     close_script(&script, client);
 }
 
+static void a_result_with_an_id_that_is_none_has_the_id_that_was_asked_for(void **state)
+{
+    (void)state;
+    struct script script;
+    dr_result *result = NULL;
+    dr_client *client = OPEN_SCRIPT(script, {.http_status = 200, .body = "\x1a\x06\x0a\x04Type\"\x03x\ny"});
+    assert_int_equal(dr_client_wait(client, "abc", -1, &result, NULL), DR_OK);
+    assert_string_equal(dr_result_dispatch_id(result), "abc");
+    dr_result_unref(result);
+    close_script(&script, client);
+}
+
 static void a_result_that_cannot_be_read_is_the_servers_fault(void **state)
 {
     (void)state;
@@ -475,6 +487,7 @@ int main(void)
         cmocka_unit_test(a_wait_gives_up_on_a_server_that_stays_away),
         cmocka_unit_test(a_wait_that_is_answered_too_early_pauses),
         cmocka_unit_test(a_failed_call_is_a_result_with_its_error),
+        cmocka_unit_test(a_result_with_an_id_that_is_none_has_the_id_that_was_asked_for),
         cmocka_unit_test(a_result_that_cannot_be_read_is_the_servers_fault),
         cmocka_unit_test(what_is_no_id_is_not_sent),
         cmocka_unit_test(get_gives_the_servers_answer_as_a_map),

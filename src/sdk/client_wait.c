@@ -42,7 +42,7 @@ static dr_code wait_read_result(struct slice body, const char *id, dr_result **r
     struct wire_result wire = {0};
     arena_init(&arena, WAIT_ARENA_BYTES_MAX);
     dr_code code = wire_result_decode(body, &arena, &wire, error);
-    if (!code && wire.dispatch_id.len == 0)
+    if (!code && !client_is_id(wire.dispatch_id)) /* left out, or nothing that can be shown */
         wire.dispatch_id = slice_text(id);
     if (!code)
         code = result_create(&wire, DR_STATUS_UNSPECIFIED, ret_result, error);
