@@ -10,6 +10,12 @@ void store_close(struct store *store)
         store->methods->close(store);
 }
 
+void store_on_damaged(struct store *store, store_damaged_fn *on_damaged, void *arg)
+{
+    store->on_damaged = on_damaged;
+    store->damaged_arg = arg;
+}
+
 dr_code store_commit(struct store *store, struct batch *const *batches, size_t n_batches,
                      struct dr_error *error)
 {

@@ -8,7 +8,9 @@
  * Order: batches are applied in the order given; a commit applies all of its batches or none (I6).
  * Relied upon: a live child's mail is open; an update to CALL_DONE comes once per call and carries
  * RECORD_PROGRESS and RECORD_RESULT; done_sequence is below 2^63.
- * Reads see every commit that returned before. Records read are owned by the caller (record_deinit). */
+ * Reads see every commit that returned before. Records read are owned by the caller (record_deinit).
+ * Damage: a record that is not as it was written, by its sums, is never handed out. store_read and store_list fail with
+ * DR_DATA_LOSS and name the call; scans leave it out, and a damaged child counts as outstanding. */
 #ifndef STORE_STORE_H
 #define STORE_STORE_H
 
@@ -77,9 +79,13 @@ struct store_methods {
     void (*close)(struct store *);
 };
 
+typedef void store_damaged_fn(void *arg, struct id id, const char *message);
+
 /* First member of every implementation. */
 struct store {
     const struct store_methods *methods;
+    store_damaged_fn *on_damaged; /* may be NULL */
+    void *damaged_arg;
 };
 
 /* Memory: as durable as the process. Never fails but for lack of memory. DR_NO_MEMORY. */
@@ -104,6 +110,8 @@ struct store_sqlite_options {
 dr_code store_sqlite_open(const struct store_sqlite_options *options, struct store **ret_store,
                           struct dr_error *error);
 
+/* Who hears of a damaged call: once for each (of the first 1,000), on the thread that read it. */
+void store_on_damaged(struct store *store, store_damaged_fn *on_damaged, void *arg);
 /* Releases everything; accepts NULL. */
 void store_close(struct store *store);
 /* Makes the batches durable, all or none. On failure nothing is applied and the same commit may be tried

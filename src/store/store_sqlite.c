@@ -122,6 +122,7 @@ static void close_sqlite(struct store *store)
     for (size_t i = 0; i < STATEMENT_COUNT; i++)
         sqlite3_finalize(sqlite->statements[i]);
     sqlite3_close(sqlite->database);
+    map_deinit(&sqlite->damaged);
     mem_free(sqlite->path);
     mem_free(sqlite);
 }
@@ -154,6 +155,7 @@ dr_code store_sqlite_open(const struct store_sqlite_options *options, struct sto
     }
     sqlite->store.methods = &METHODS;
     sqlite->path = path;
+    map_init(&sqlite->damaged);
     sqlite->list_steps_max = options->list_steps_max > 0 ? options->list_steps_max : SQLITE_LIST_STEPS_MAX;
     sqlite->durability = options->durability;
     int flags = SQLITE_OPEN_READWRITE | SQLITE_OPEN_CREATE | SQLITE_OPEN_NOMUTEX;
@@ -162,6 +164,8 @@ dr_code store_sqlite_open(const struct store_sqlite_options *options, struct sto
     if (!code)
         sqlite3_busy_timeout(sqlite->database,
                              options->busy_timeout_ms > 0 ? options->busy_timeout_ms : BUSY_TIMEOUT_MS);
+    if (!code)
+        code = sqlite_add_functions(sqlite, error);
     if (!code)
         code = sqlite_set_up(sqlite, error);
     if (code) {

@@ -3,6 +3,7 @@
 #ifndef STORE_STORE_SQLITE_H
 #define STORE_STORE_SQLITE_H
 
+#include "base/map.h"
 #include "store/store.h"
 
 #include <sqlite3.h>
@@ -50,6 +51,7 @@ struct store_sqlite {
     enum store_durability durability;
     bool is_ours; /* the file's header bears our mark: what is wrong with it is damage */
     bool has_payloads; /* there may be rows in `payload` */
+    struct map damaged; /* calls that were told as damaged */
 };
 
 struct store_sqlite *sqlite_self(struct store *store);
@@ -76,37 +78,45 @@ dr_code sqlite_end(struct store_sqlite *sqlite, dr_code code, struct dr_error *e
 /* In a transaction: adds to the counts of live and done calls. */
 dr_code sqlite_tally(struct store_sqlite *sqlite, int64_t n_live, int64_t n_done, struct dr_error *error);
 
-/* Column lists in the order of sqlite_read_record. SQLITE_SHOWN is SQLITE_ALL with NULL for what store_list leaves
- * out. */
+/* Column lists in the order of sqlite_read_record; each group ends with its sum. */
 /* clang-format off */
-#define SQLITE_FIXED "id,partition,parent,root,project,parent_generation,depth,correlation_id,created_ns,expires_ns"
-#define SQLITE_CODE "endpoint,function,version,input,generation"
-#define SQLITE_PLAN "state,mail,sweep,has_children,wake_ns,due_ns,attempts,failures,last_status"
-#define SQLITE_PROGRESS SQLITE_PLAN ",last_error"
-#define SQLITE_POLL "state_arm,is_resume,poll_state,poll_error,min_results,max_results"
-#define SQLITE_RESULT "status,done_ns,done_sequence,output,error_type,error_message,error_value,error_traceback"
+#define SQLITE_FIXED "id,partition,parent,root,project,parent_generation,depth,correlation_id,created_ns,expires_ns,sum_fixed"
+#define SQLITE_CODE "endpoint,function,version,input,generation,sum_code"
+#define SQLITE_PROGRESS \
+    "state,mail,sweep,has_children,wake_ns,due_ns,attempts,failures,last_status,last_error,sum_progress"
+#define SQLITE_POLL "state_arm,is_resume,poll_state,poll_error,min_results,max_results,sum_poll"
+#define SQLITE_RESULT \
+    "status,done_ns,done_sequence,output,error_type,error_message,error_value,error_traceback,sum_result"
 #define SQLITE_ALL SQLITE_FIXED "," SQLITE_CODE "," SQLITE_PROGRESS "," SQLITE_POLL "," SQLITE_RESULT
-#define SQLITE_SHORT(column) ",iif(typeof(" column ")='integer',NULL," column ")"
-#define SQLITE_SHOWN \
-    SQLITE_FIXED ",endpoint,function,version,NULL,generation," \
-    SQLITE_PLAN SQLITE_SHORT("last_error") \
-    ",state_arm,is_resume,NULL" SQLITE_SHORT("poll_error") ",min_results,max_results" \
-    ",status,done_ns,done_sequence,NULL" SQLITE_SHORT("error_type") SQLITE_SHORT("error_message") ",NULL,NULL"
 /* clang-format on */
+/* Without the sums. */
 #define SQLITE_COLUMNS_FIXED 10
-#define SQLITE_COLUMNS 39
-#define SQLITE_WAKE_COLUMN (SQLITE_COLUMNS_FIXED + 5 + 4)
+#define SQLITE_COLUMNS_CODE 5
+#define SQLITE_COLUMNS_PROGRESS 10
+#define SQLITE_COLUMNS_POLL 6
+#define SQLITE_COLUMNS_RESULT 8
+#define SQLITE_COLUMNS 44
+#define SQLITE_PROGRESS_AT (SQLITE_COLUMNS_FIXED + 1 + SQLITE_COLUMNS_CODE + 1)
+#define SQLITE_MAIL_COLUMN (SQLITE_PROGRESS_AT + 1)
+#define SQLITE_SWEEP_COLUMN (SQLITE_PROGRESS_AT + 2)
+#define SQLITE_WAKE_COLUMN (SQLITE_PROGRESS_AT + 4)
+#define SQLITE_DONE_COLUMN (SQLITE_PROGRESS_AT + SQLITE_COLUMNS_PROGRESS + 1 + SQLITE_COLUMNS_POLL + 1 + 1)
 
 /* None = NULL. Not copied, like every other value: it lives until the statement has run. A copy could fail, and
  * a NULL in its place would change another call, or none. */
 void sqlite_bind_id(sqlite3_stmt *statement, int at, const struct id *id);
 struct id sqlite_column_id(sqlite3_stmt *statement, int at);
-/* The record of the present row of a `SELECT SQLITE_ALL`. Owned by the caller; nothing on failure. */
-dr_code sqlite_read_record(struct store_sqlite *sqlite, sqlite3_stmt *row, struct call_record *ret_record,
-                           struct dr_error *error);
-/* All rows of a statement, bindings done, as records; resets it. At most `limit`. */
+/* The record of the present row of a `SELECT SQLITE_ALL`. Owned by the caller; nothing on failure. DR_DATA_LOSS is a
+ * matter of this row alone, and has been told. is_shown: without the long payloads. */
+dr_code sqlite_read_record(struct store_sqlite *sqlite, sqlite3_stmt *row, bool is_shown,
+                           struct call_record *ret_record, struct dr_error *error);
+dr_code sqlite_add_record(struct store_sqlite *sqlite, sqlite3_stmt *row, bool is_shown,
+                          struct store_records *records, struct dr_error *error);
+/* All rows of a statement, bindings done, as records; resets it. At most `limit`. Leaves damaged rows out, and says how
+ * many. */
 dr_code sqlite_collect(struct store_sqlite *sqlite, sqlite3_stmt *row, size_t limit,
-                       struct store_records *ret_records, const char *what, struct dr_error *error);
+                       struct store_records *ret_records, uint64_t *ret_n_damaged, const char *what,
+                       struct dr_error *error);
 
 /* store_sqlite_payload.c. Payloads are numbered in the order of the groups; the number is on disk. */
 enum sqlite_payload {
@@ -127,6 +137,16 @@ dr_code sqlite_write_payloads(struct store_sqlite *sqlite, const struct call_rec
 dr_code sqlite_remove_payloads(struct store_sqlite *sqlite, struct id id, struct dr_error *error);
 dr_code sqlite_read_payload(struct store_sqlite *sqlite, struct id id, enum sqlite_payload which,
                             struct blob **ret_blob, struct dr_error *error);
+
+/* store_sqlite_sum.c */
+/* DR_DATA_LOSS: the present row of a `SELECT SQLITE_ALL` is not as it was written. */
+dr_code sqlite_check_row(struct store_sqlite *sqlite, sqlite3_stmt *row, struct dr_error *error);
+/* Columns `at`, the bytes, and `at` + 1, their sum. */
+bool sqlite_is_payload_whole(sqlite3_stmt *row, struct id id, enum sqlite_payload which, int at);
+/* The error of a damaged call; tells store_on_damaged, once for each call. */
+dr_code sqlite_tell_damaged(struct store_sqlite *sqlite, struct id id, const char *what, struct dr_error *error);
+/* dispatch_sum and dispatch_resum, for the statements of this store. */
+dr_code sqlite_add_functions(struct store_sqlite *sqlite, struct dr_error *error);
 
 /* store_sqlite_open.c */
 dr_code sqlite_set_up(struct store_sqlite *sqlite, struct dr_error *error);

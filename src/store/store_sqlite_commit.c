@@ -3,6 +3,7 @@
 
 #include "base/check.h"
 #include "base/error.h"
+#include "store/store_sum.h"
 
 #include <stdio.h>
 
@@ -17,37 +18,69 @@ void sqlite_bind_id(sqlite3_stmt *statement, int at, const struct id *id)
         sqlite3_bind_blob(statement, at, id->bytes, ID_BYTES, SQLITE_STATIC);
 }
 
-static void bind_text(sqlite3_stmt *statement, int at, const struct blob *blob)
-{
-    if (blob)
-        sqlite3_bind_text(statement, at, blob->len ? (const char *)blob->data : "", (int)blob->len,
-                          SQLITE_STATIC);
-    else
-        sqlite3_bind_null(statement, at);
-}
-
-/* A long payload leaves its length (store_sqlite_payload.c). Payloads stay valid until the statement has been
+/* Binds the columns of one row in order, and sums up each group. Payloads stay valid until the statement has been
  * stepped, so nothing is copied. */
-static bool bind_long(sqlite3_stmt *statement, int at, const struct blob *blob)
+struct writing {
+    sqlite3_stmt *statement;
+    int at; /* the next parameter */
+    struct id id;
+    struct store_sum sum;
+};
+
+static void begin(struct writing *writing, enum sum_group group)
 {
-    bool is_long = blob && blob->len > SQLITE_INLINE_BYTES_MAX;
-    if (is_long)
-        sqlite3_bind_int64(statement, at, blob->len);
-    return is_long;
+    sum_begin(&writing->sum, group, writing->id);
 }
 
-static void bind_payload(sqlite3_stmt *statement, int at, const struct blob *blob)
+/* `parts`: of the columns that are changed alone. */
+static void end(struct writing *writing, uint64_t parts)
 {
-    if (!blob)
-        sqlite3_bind_null(statement, at);
-    else if (!bind_long(statement, at, blob))
-        sqlite3_bind_blob(statement, at, blob->len ? blob->data : NOTHING, (int)blob->len, SQLITE_STATIC);
+    sqlite3_bind_int64(writing->statement, writing->at++, (int64_t)(sum_end(&writing->sum) ^ parts));
 }
 
-static void bind_message(sqlite3_stmt *statement, int at, const struct blob *blob)
+static void put_integer(struct writing *writing, int64_t value)
 {
-    if (!bind_long(statement, at, blob))
-        bind_text(statement, at, blob);
+    sum_integer(&writing->sum, value);
+    sqlite3_bind_int64(writing->statement, writing->at++, value);
+}
+
+static void put_id(struct writing *writing, const struct id *id)
+{
+    if (id_is_none(*id))
+        sum_null(&writing->sum);
+    else
+        sum_bytes(&writing->sum, SUM_BLOB, slice_of(id->bytes, ID_BYTES));
+    sqlite_bind_id(writing->statement, writing->at++, id);
+}
+
+static void put_bytes(struct writing *writing, enum sum_type type, const struct blob *blob)
+{
+    int at = writing->at++;
+    const void *bytes = blob && blob->len ? blob->data : NOTHING;
+    if (!blob) {
+        sum_null(&writing->sum);
+        sqlite3_bind_null(writing->statement, at);
+        return;
+    }
+    sum_bytes(&writing->sum, type, blob_slice(blob));
+    if (type == SUM_TEXT)
+        sqlite3_bind_text(writing->statement, at, bytes, (int)blob->len, SQLITE_STATIC);
+    else
+        sqlite3_bind_blob(writing->statement, at, bytes, (int)blob->len, SQLITE_STATIC);
+}
+
+static void put_text(struct writing *writing, const struct blob *blob)
+{
+    put_bytes(writing, SUM_TEXT, blob);
+}
+
+/* A long payload leaves its length (store_sqlite_payload.c). */
+static void put_payload(struct writing *writing, enum sum_type type, const struct blob *blob)
+{
+    if (blob && blob->len > SQLITE_INLINE_BYTES_MAX)
+        put_integer(writing, blob->len);
+    else
+        put_bytes(writing, type, blob);
 }
 
 /* Of the root, so that a tree lives in one partition (DESIGN section 5). */
@@ -56,69 +89,93 @@ static int64_t partition(struct id root)
     return (int64_t)(id_hash(root) & 0xffff);
 }
 
-static int bind_fixed(sqlite3_stmt *statement, int at, const struct call_record *record)
+static void put_fixed(struct writing *writing, const struct call_record *record)
 {
-    sqlite_bind_id(statement, at++, &record->id);
-    sqlite3_bind_int64(statement, at++, partition(record->root));
-    sqlite_bind_id(statement, at++, &record->parent);
-    sqlite_bind_id(statement, at++, &record->root);
-    sqlite3_bind_int64(statement, at++, record->project);
-    sqlite3_bind_int64(statement, at++, record->parent_generation);
-    sqlite3_bind_int64(statement, at++, record->depth);
-    sqlite3_bind_int64(statement, at++, (int64_t)record->correlation_id);
-    sqlite3_bind_int64(statement, at++, record->created_ns);
-    sqlite3_bind_int64(statement, at++, record->expires_ns);
-    return at;
+    begin(writing, SUM_FIXED);
+    put_id(writing, &record->id);
+    put_integer(writing, partition(record->root));
+    put_id(writing, &record->parent);
+    put_id(writing, &record->root);
+    put_integer(writing, record->project);
+    put_integer(writing, record->parent_generation);
+    put_integer(writing, record->depth);
+    put_integer(writing, (int64_t)record->correlation_id);
+    put_integer(writing, record->created_ns);
+    put_integer(writing, record->expires_ns);
+    end(writing, 0);
 }
 
-static int bind_code(sqlite3_stmt *statement, int at, const struct call_record *record)
+static void put_code(struct writing *writing, const struct call_record *record)
 {
     static struct blob empty;
-    bind_text(statement, at++, record->endpoint ? record->endpoint : &empty);
-    bind_text(statement, at++, record->function ? record->function : &empty);
-    bind_text(statement, at++, record->version);
-    bind_payload(statement, at++, record->input);
-    sqlite3_bind_int64(statement, at++, record->generation);
-    return at;
+    begin(writing, SUM_CODE);
+    put_text(writing, record->endpoint ? record->endpoint : &empty);
+    put_text(writing, record->function ? record->function : &empty);
+    put_text(writing, record->version);
+    put_payload(writing, SUM_BLOB, record->input);
+    put_integer(writing, record->generation);
+    end(writing, 0);
 }
 
-static int bind_progress(sqlite3_stmt *statement, int at, const struct call_record *record)
+/* Without a sum of the group: consumes and swepts change it alone. Returns its part. */
+static uint64_t put_part(struct writing *writing, enum sum_group column, int64_t value)
 {
-    sqlite3_bind_int(statement, at++, record->state);
-    sqlite3_bind_int(statement, at++, record->mail);
-    sqlite3_bind_int64(statement, at++, record->sweep_below);
-    sqlite3_bind_int(statement, at++, record->has_children);
-    sqlite3_bind_int64(statement, at++, record->wake_ns);
-    sqlite3_bind_int64(statement, at++, record->due_ns);
-    sqlite3_bind_int64(statement, at++, record->attempts);
-    sqlite3_bind_int64(statement, at++, record->failures);
-    sqlite3_bind_int(statement, at++, record->last_status);
-    bind_message(statement, at++, record->last_error);
-    return at;
+    sqlite3_bind_int64(writing->statement, writing->at++, value);
+    return sum_part(column, writing->id, value);
 }
 
-static int bind_poll(sqlite3_stmt *statement, int at, const struct call_record *record)
+static void put_progress(struct writing *writing, const struct call_record *record)
 {
-    sqlite3_bind_int(statement, at++, record->state_arm);
-    sqlite3_bind_int(statement, at++, record->is_resume);
-    bind_payload(statement, at++, record->poll_state);
-    bind_message(statement, at++, record->poll_error);
-    sqlite3_bind_int(statement, at++, record->min_results);
-    sqlite3_bind_int(statement, at++, record->max_results);
-    return at;
+    begin(writing, SUM_PROGRESS);
+    put_integer(writing, record->state);
+    uint64_t parts = put_part(writing, SUM_MAIL, record->mail);
+    parts ^= put_part(writing, SUM_SWEEP, record->sweep_below);
+    put_integer(writing, record->has_children);
+    put_integer(writing, record->wake_ns);
+    put_integer(writing, record->due_ns);
+    put_integer(writing, record->attempts);
+    put_integer(writing, record->failures);
+    put_integer(writing, record->last_status);
+    put_payload(writing, SUM_TEXT, record->last_error);
+    end(writing, parts);
 }
 
-static int bind_result(sqlite3_stmt *statement, int at, const struct call_record *record)
+static void put_poll(struct writing *writing, const struct call_record *record)
 {
-    sqlite3_bind_int(statement, at++, record->status);
-    sqlite3_bind_int64(statement, at++, record->done_ns);
-    sqlite3_bind_int64(statement, at++, (int64_t)record->done_sequence);
-    bind_payload(statement, at++, record->output);
-    bind_message(statement, at++, record->error.type);
-    bind_message(statement, at++, record->error.message);
-    bind_payload(statement, at++, record->error.value);
-    bind_payload(statement, at++, record->error.traceback);
-    return at;
+    begin(writing, SUM_POLL);
+    put_integer(writing, record->state_arm);
+    put_integer(writing, record->is_resume);
+    put_payload(writing, SUM_BLOB, record->poll_state);
+    put_payload(writing, SUM_TEXT, record->poll_error);
+    put_integer(writing, record->min_results);
+    put_integer(writing, record->max_results);
+    end(writing, 0);
+}
+
+static void put_result(struct writing *writing, const struct call_record *record)
+{
+    begin(writing, SUM_RESULT);
+    put_integer(writing, record->status);
+    put_integer(writing, record->done_ns);
+    put_integer(writing, (int64_t)record->done_sequence);
+    put_payload(writing, SUM_BLOB, record->output);
+    put_payload(writing, SUM_TEXT, record->error.type);
+    put_payload(writing, SUM_TEXT, record->error.message);
+    put_payload(writing, SUM_BLOB, record->error.value);
+    put_payload(writing, SUM_BLOB, record->error.traceback);
+    end(writing, 0);
+}
+
+static void put_groups(struct writing *writing, const struct call_record *record, unsigned fields)
+{
+    if (fields & RECORD_CODE)
+        put_code(writing, record);
+    if (fields & RECORD_PROGRESS)
+        put_progress(writing, record);
+    if (fields & RECORD_POLL)
+        put_poll(writing, record);
+    if (fields & RECORD_RESULT)
+        put_result(writing, record);
 }
 
 static dr_code insert(struct store_sqlite *sqlite, const struct call_record *record, struct dr_error *error)
@@ -126,17 +183,15 @@ static dr_code insert(struct store_sqlite *sqlite, const struct call_record *rec
     static const char text[] =
         "INSERT INTO call(" SQLITE_ALL ") VALUES(?1,?2,?3,?4,?5,?6,?7,?8,?9,?10,?11,?12,?13,?14,"
         "?15,?16,?17,?18,?19,?20,?21,?22,?23,?24,?25,?26,?27,?28,?29,?30,?31,?32,?33,?34,?35,?36,"
-        "?37,?38,?39)";
+        "?37,?38,?39,?40,?41,?42,?43,?44)";
     sqlite3_stmt *statement;
     dr_code code = sqlite_statement(sqlite, STATEMENT_INSERT, text, &statement, error);
     if (code)
         return code;
-    int at = bind_fixed(statement, 1, record);
-    at = bind_code(statement, at, record);
-    at = bind_progress(statement, at, record);
-    at = bind_poll(statement, at, record);
-    at = bind_result(statement, at, record);
-    CHECK(at == SQLITE_COLUMNS + 1);
+    struct writing writing = {.statement = statement, .at = 1, .id = record->id};
+    put_fixed(&writing, record);
+    put_groups(&writing, record, RECORD_EVERY);
+    CHECK(writing.at == SQLITE_COLUMNS + 1);
     code = sqlite_step(sqlite, statement, "commit", error);
     return code ? code : sqlite_write_payloads(sqlite, record, RECORD_EVERY, true, error);
 }
@@ -177,16 +232,9 @@ static dr_code update(struct store_sqlite *sqlite, const struct batch_op *op, st
     dr_code code = sqlite_statement(sqlite, which, text, &statement, error);
     if (code)
         return code;
-    int at = 1;
-    if (op->fields & RECORD_CODE)
-        at = bind_code(statement, at, &op->record);
-    if (op->fields & RECORD_PROGRESS)
-        at = bind_progress(statement, at, &op->record);
-    if (op->fields & RECORD_POLL)
-        at = bind_poll(statement, at, &op->record);
-    if (op->fields & RECORD_RESULT)
-        at = bind_result(statement, at, &op->record);
-    sqlite_bind_id(statement, at, &op->record.id);
+    struct writing writing = {.statement = statement, .at = 1, .id = op->record.id};
+    put_groups(&writing, &op->record, op->fields);
+    sqlite_bind_id(statement, writing.at, &op->record.id);
     code = sqlite_step(sqlite, statement, "commit", error);
     if (!code && sqlite3_changes(sqlite->database) != 1) {
         char id[ID_TEXT_SIZE];
@@ -228,9 +276,13 @@ static dr_code apply(struct store_sqlite *sqlite, const struct batch_op *op, str
         }
         return update(sqlite, op, error);
     case BATCH_CONSUME:
-        return touch(sqlite, STATEMENT_CONSUME, "UPDATE call SET mail=2 WHERE id=?", op->record.id, error);
+        return touch(sqlite, STATEMENT_CONSUME,
+                     "UPDATE call SET mail=2,sum_progress=dispatch_resum(sum_progress,id,7,mail,2) WHERE id=?",
+                     op->record.id, error);
     case BATCH_SWEPT:
-        return touch(sqlite, STATEMENT_SWEPT, "UPDATE call SET sweep=0 WHERE id=?", op->record.id, error);
+        return touch(sqlite, STATEMENT_SWEPT,
+                     "UPDATE call SET sweep=0,sum_progress=dispatch_resum(sum_progress,id,8,sweep,0) WHERE id=?",
+                     op->record.id, error);
     }
     CHECK(!"a known batch operation");
     return DR_INTERNAL;

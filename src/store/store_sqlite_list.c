@@ -9,7 +9,7 @@
 #define STEPS_AT_ONCE 1000
 
 struct list_text {
-    char text[2 * sizeof SQLITE_SHOWN + 800];
+    char text[2 * sizeof SQLITE_ALL + 800];
 };
 
 /* A tree is read from its own index: the descendants, and the root itself. */
@@ -23,12 +23,12 @@ static void list_text(const struct store_filter *filter, struct list_text *ret_t
              filter->endpoint.len ? " AND endpoint=?8" : "");
     if (id_is_none(filter->root))
         snprintf(ret_text->text, sizeof ret_text->text, "SELECT %s FROM call WHERE 1%s ORDER BY id DESC",
-                 SQLITE_SHOWN, rest);
+                 SQLITE_ALL, rest);
     else
         snprintf(ret_text->text, sizeof ret_text->text,
                  "SELECT %s FROM call INDEXED BY call_tree WHERE root=?4 AND parent IS NOT NULL%s UNION ALL "
                  "SELECT %s FROM call WHERE id=?4 AND parent IS NULL%s ORDER BY id DESC",
-                 SQLITE_SHOWN, rest, SQLITE_SHOWN, rest);
+                 SQLITE_ALL, rest, SQLITE_ALL, rest);
 }
 
 static void bind_filter(sqlite3_stmt *row, const struct store_filter *filter)
@@ -51,6 +51,27 @@ static int spend(void *arg)
     return *left < 0;
 }
 
+/* A damaged call fails the list: what people are shown is whole. */
+static dr_code collect(struct store_sqlite *sqlite, sqlite3_stmt *row, size_t limit, struct store_records *ret_records,
+                       struct dr_error *error)
+{
+    struct store_records records = {0};
+    dr_code code = DR_OK;
+    int result = SQLITE_DONE;
+    while (!code && records.n_records < limit && (result = sqlite3_step(row)) == SQLITE_ROW) {
+        code = sqlite_add_record(sqlite, row, true, &records, error);
+        if (!code)
+            store_leave_out_payloads(&records.records[records.n_records - 1]);
+    }
+    if (!code && result != SQLITE_ROW && result != SQLITE_DONE)
+        code = sqlite_fail(sqlite, result, "list", error);
+    if (code)
+        store_records_deinit(&records);
+    else
+        *ret_records = records;
+    return code;
+}
+
 dr_code sqlite_list(struct store *store, const struct store_filter *filter, struct store_records *ret_records,
                     struct dr_error *error)
 {
@@ -64,7 +85,7 @@ dr_code sqlite_list(struct store *store, const struct store_filter *filter, stru
     bind_filter(row, filter);
     int steps_left = sqlite->list_steps_max;
     sqlite3_progress_handler(sqlite->database, STEPS_AT_ONCE, spend, &steps_left);
-    dr_code code = sqlite_collect(sqlite, row, filter->limit, ret_records, "list", error);
+    dr_code code = collect(sqlite, row, filter->limit, ret_records, error);
     sqlite3_progress_handler(sqlite->database, 0, NULL, NULL);
     sqlite3_finalize(row);
     if (code && steps_left < 0)

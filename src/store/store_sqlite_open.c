@@ -38,6 +38,22 @@ static const char *const MIGRATIONS[] = {
     "UPDATE call SET sweep = CASE WHEN state = 3 THEN 4294967295 ELSE generation END WHERE sweep = 1;"
     "DROP INDEX call_sweep;"
     "CREATE INDEX call_sweep ON call(id) WHERE sweep <> 0;",
+    /* Sums. What is damaged by now cannot be told any more. */
+    "ALTER TABLE call ADD COLUMN sum_fixed INTEGER NOT NULL DEFAULT 0;"
+    "ALTER TABLE call ADD COLUMN sum_code INTEGER NOT NULL DEFAULT 0;"
+    "ALTER TABLE call ADD COLUMN sum_progress INTEGER NOT NULL DEFAULT 0;"
+    "ALTER TABLE call ADD COLUMN sum_poll INTEGER NOT NULL DEFAULT 0;"
+    "ALTER TABLE call ADD COLUMN sum_result INTEGER NOT NULL DEFAULT 0;"
+    "ALTER TABLE payload ADD COLUMN sum INTEGER NOT NULL DEFAULT 0;"
+    "UPDATE call SET sum_fixed=dispatch_sum(1,id,id,partition,parent,root,project,parent_generation,depth,"
+    "correlation_id,created_ns,expires_ns),"
+    " sum_code=dispatch_sum(2,id,endpoint,function,version,input,generation),"
+    " sum_progress=dispatch_resum(dispatch_resum(dispatch_sum(3,id,state,has_children,wake_ns,due_ns,attempts,"
+    "failures,last_status,last_error),id,7,NULL,mail),id,8,NULL,sweep),"
+    " sum_poll=dispatch_sum(4,id,state_arm,is_resume,poll_state,poll_error,min_results,max_results),"
+    " sum_result=dispatch_sum(5,id,status,done_ns,done_sequence,output,error_type,error_message,error_value,"
+    "error_traceback);"
+    "UPDATE payload SET sum=dispatch_sum(6,call,field,bytes);",
 };
 
 static dr_code refuse_foreign(struct store_sqlite *sqlite, struct dr_error *error)

@@ -39,7 +39,7 @@ static dr_code put(struct store_sqlite *sqlite, struct id id, const struct place
     sqlite3_stmt *statement;
     dr_code code =
         sqlite_statement(sqlite, STATEMENT_PAYLOAD_PUT,
-                         "INSERT INTO payload(call,field,bytes) VALUES(?1,?2,?3)", &statement, error);
+                         "INSERT INTO payload(call,field,bytes,sum) VALUES(?1,?2,?3,dispatch_sum(6,?1,?2,?3))", &statement, error);
     if (code)
         return code;
     sqlite->has_payloads = true;
@@ -107,14 +107,15 @@ dr_code sqlite_read_payload(struct store_sqlite *sqlite, struct id id, enum sqli
 {
     sqlite3_stmt *row;
     dr_code code = sqlite_statement(sqlite, STATEMENT_PAYLOAD_READ,
-                                    "SELECT bytes FROM payload WHERE call=?1 AND field=?2", &row, error);
+                                    "SELECT bytes,sum FROM payload WHERE call=?1 AND field=?2", &row, error);
     if (code)
         return code;
     sqlite_bind_id(row, 1, &id);
     sqlite3_bind_int(row, 2, (int)which);
     int result = sqlite3_step(row);
-    char text[ID_TEXT_SIZE];
-    if (result == SQLITE_ROW) {
+    if (result == SQLITE_ROW && !sqlite_is_payload_whole(row, id, which, 0)) {
+        code = sqlite_tell_damaged(sqlite, id, "wrong sum of a payload", error);
+    } else if (result == SQLITE_ROW) {
         const void *bytes = sqlite3_column_blob(row, 0);
         struct blob *blob = bytes ? blob_create(slice_of(bytes, (size_t)sqlite3_column_bytes(row, 0))) : NULL;
         if (blob)
@@ -122,8 +123,7 @@ dr_code sqlite_read_payload(struct store_sqlite *sqlite, struct id id, enum sqli
         else
             code = error_set(error, DR_NO_MEMORY, "read: out of memory");
     } else if (result == SQLITE_DONE) {
-        code = error_set(error, DR_DATA_LOSS, "read: %s is damaged: a payload of call %s is missing",
-                         sqlite->path, id_format(id, text));
+        code = sqlite_tell_damaged(sqlite, id, "missing payload", error);
     } else {
         code = sqlite_fail(sqlite, result, "read", error);
     }

@@ -1,168 +1,33 @@
-/* Rows to records: reads and scans. Each statement's WHERE repeats the condition of the index it is meant
+/* Reads and scans. Each statement's WHERE repeats the condition of the index it is meant
  * for. */
 #include "store/store_sqlite.h"
 
-#include "base/check.h"
 #include "base/clock.h"
 #include "base/error.h"
 
-struct id sqlite_column_id(sqlite3_stmt *statement, int at)
-{
-    struct id id = {{0}};
-    if (sqlite3_column_bytes(statement, at) == ID_BYTES)
-        memcpy(id.bytes, sqlite3_column_blob(statement, at), ID_BYTES);
-    return id;
-}
-
-/* A record being read. The first failure stays; what follows is skipped. */
-struct reading {
-    struct store_sqlite *sqlite;
-    sqlite3_stmt *row;
-    int at; /* the next column */
-    struct call_record record;
-    dr_code code;
-    struct dr_error *error;
-};
-
-static int64_t next_number(struct reading *reading)
-{
-    return sqlite3_column_int64(reading->row, reading->at++);
-}
-
-static struct id next_id(struct reading *reading)
-{
-    return sqlite_column_id(reading->row, reading->at++);
-}
-
-static void next_text(struct reading *reading, struct blob **ret_blob)
-{
-    int at = reading->at++;
-    if (reading->code || sqlite3_column_type(reading->row, at) == SQLITE_NULL)
-        return;
-    const void *bytes = sqlite3_column_blob(reading->row, at); /* NULL when empty */
-    *ret_blob = blob_create(slice_of(bytes, bytes ? (size_t)sqlite3_column_bytes(reading->row, at) : 0));
-    if (!*ret_blob)
-        reading->code = error_set(reading->error, DR_NO_MEMORY, "read: out of memory");
-}
-
-static void next_payload(struct reading *reading, enum sqlite_payload which, struct blob **ret_blob)
-{
-    if (sqlite3_column_type(reading->row, reading->at) != SQLITE_INTEGER) {
-        next_text(reading, ret_blob);
-        return;
-    }
-    reading->at++;
-    if (!reading->code)
-        reading->code =
-            sqlite_read_payload(reading->sqlite, reading->record.id, which, ret_blob, reading->error);
-}
-
-static void read_fixed(struct reading *reading)
-{
-    struct call_record *record = &reading->record;
-    record->id = next_id(reading);
-    reading->at++; /* partition */
-    record->parent = next_id(reading);
-    record->root = next_id(reading);
-    record->project = (uint32_t)next_number(reading);
-    record->parent_generation = (uint32_t)next_number(reading);
-    record->depth = (uint32_t)next_number(reading);
-    record->correlation_id = (uint64_t)next_number(reading);
-    record->created_ns = next_number(reading);
-    record->expires_ns = next_number(reading);
-}
-
-static void read_code(struct reading *reading)
-{
-    struct call_record *record = &reading->record;
-    next_text(reading, &record->endpoint);
-    next_text(reading, &record->function);
-    next_text(reading, &record->version);
-    next_payload(reading, PAYLOAD_INPUT, &record->input);
-    record->generation = (uint32_t)next_number(reading);
-}
-
-static void read_progress(struct reading *reading)
-{
-    struct call_record *record = &reading->record;
-    record->state = (uint8_t)next_number(reading);
-    record->mail = (uint8_t)next_number(reading);
-    record->sweep_below = (uint32_t)next_number(reading);
-    record->has_children = next_number(reading) != 0;
-    record->wake_ns = next_number(reading);
-    record->due_ns = next_number(reading);
-    record->attempts = (uint32_t)next_number(reading);
-    record->failures = (uint32_t)next_number(reading);
-    record->last_status = (uint8_t)next_number(reading);
-    next_payload(reading, PAYLOAD_LAST_ERROR, &record->last_error);
-}
-
-static void read_poll(struct reading *reading)
-{
-    struct call_record *record = &reading->record;
-    record->state_arm = (uint8_t)next_number(reading);
-    record->is_resume = next_number(reading) != 0;
-    next_payload(reading, PAYLOAD_POLL_STATE, &record->poll_state);
-    next_payload(reading, PAYLOAD_POLL_ERROR, &record->poll_error);
-    record->min_results = (int32_t)next_number(reading);
-    record->max_results = (int32_t)next_number(reading);
-}
-
-static void read_result(struct reading *reading)
-{
-    struct call_record *record = &reading->record;
-    record->status = (uint8_t)next_number(reading);
-    record->done_ns = next_number(reading);
-    record->done_sequence = (uint64_t)next_number(reading);
-    next_payload(reading, PAYLOAD_OUTPUT, &record->output);
-    next_payload(reading, PAYLOAD_ERROR_TYPE, &record->error.type);
-    next_payload(reading, PAYLOAD_ERROR_MESSAGE, &record->error.message);
-    next_payload(reading, PAYLOAD_ERROR_VALUE, &record->error.value);
-    next_payload(reading, PAYLOAD_ERROR_TRACEBACK, &record->error.traceback);
-}
-
-dr_code sqlite_read_record(struct store_sqlite *sqlite, sqlite3_stmt *row, struct call_record *ret_record,
-                           struct dr_error *error)
-{
-    struct reading reading = {.sqlite = sqlite, .row = row, .error = error};
-    read_fixed(&reading);
-    read_code(&reading);
-    read_progress(&reading);
-    read_poll(&reading);
-    read_result(&reading);
-    CHECK(reading.at == SQLITE_COLUMNS);
-    if (reading.code)
-        record_deinit(&reading.record);
-    else
-        *ret_record = reading.record;
-    return reading.code;
-}
-
-static dr_code add_record(struct store_sqlite *sqlite, sqlite3_stmt *row, struct store_records *records,
-                          struct dr_error *error)
-{
-    struct call_record *record = store_records_add(records);
-    if (!record)
-        return error_set(error, DR_NO_MEMORY, "read: out of memory");
-    return sqlite_read_record(sqlite, row, record, error);
-}
-
 dr_code sqlite_collect(struct store_sqlite *sqlite, sqlite3_stmt *row, size_t limit,
-                       struct store_records *ret_records, const char *what, struct dr_error *error)
+                       struct store_records *ret_records, uint64_t *ret_n_damaged, const char *what,
+                       struct dr_error *error)
 {
     struct store_records records = {0};
+    uint64_t n_damaged = 0;
     dr_code code = DR_OK;
     int result = SQLITE_DONE;
-    while (!code && records.n_records < limit && (result = sqlite3_step(row)) == SQLITE_ROW)
-        code = add_record(sqlite, row, &records, error);
+    while (!code && records.n_records < limit && (result = sqlite3_step(row)) == SQLITE_ROW) {
+        code = sqlite_add_record(sqlite, row, false, &records, error);
+        n_damaged += code == DR_DATA_LOSS;
+        code = code == DR_DATA_LOSS ? DR_OK : code;
+    }
     if (!code && result != SQLITE_ROW && result != SQLITE_DONE)
         code = sqlite_fail(sqlite, result, what, error);
     sqlite3_reset(row);
-    if (code)
+    if (code) {
         store_records_deinit(&records);
-    else
-        *ret_records = records;
-    return code;
+        return code;
+    }
+    *ret_records = records;
+    *ret_n_damaged = n_damaged;
+    return DR_OK;
 }
 
 dr_code sqlite_read(struct store *store, struct id id, struct call_record *ret_record, struct dr_error *error)
@@ -177,7 +42,7 @@ dr_code sqlite_read(struct store *store, struct id id, struct call_record *ret_r
     int result = sqlite3_step(row);
     char text[ID_TEXT_SIZE];
     if (result == SQLITE_ROW)
-        code = sqlite_read_record(sqlite, row, ret_record, error);
+        code = sqlite_read_record(sqlite, row, false, ret_record, error);
     else if (result == SQLITE_DONE)
         code = error_set(error, DR_NOT_FOUND, "there is no call %s", id_format(id, text));
     else
@@ -235,7 +100,7 @@ dr_code sqlite_read_children(struct store *store, struct id parent, uint32_t gen
                              struct dr_error *error)
 {
     struct store_sqlite *sqlite = sqlite_self(store);
-    uint64_t n_outstanding = 0;
+    uint64_t n_outstanding = 0, n_damaged = 0;
     dr_code code = count_live_children(sqlite, parent, generation, UINT64_MAX, &n_outstanding, error);
     sqlite3_stmt *row;
     if (!code)
@@ -248,9 +113,9 @@ dr_code sqlite_read_children(struct store *store, struct id parent, uint32_t gen
         return code;
     sqlite_bind_id(row, 1, &parent);
     sqlite3_bind_int64(row, 2, generation);
-    code = sqlite_collect(sqlite, row, SIZE_MAX, ret_done, "read children", error);
+    code = sqlite_collect(sqlite, row, SIZE_MAX, ret_done, &n_damaged, "read children", error);
     if (!code)
-        *ret_outstanding = n_outstanding;
+        *ret_outstanding = n_outstanding + n_damaged;
     return code;
 }
 
@@ -283,8 +148,10 @@ dr_code sqlite_scan_due(struct store *store, struct store_cursor after, int64_t 
             scan.next_wake_ns = wake_ns;
             break;
         }
-        code = add_record(sqlite, row, &scan.records, error);
-        if (!code)
+        code = sqlite_add_record(sqlite, row, false, &scan.records, error);
+        if (code == DR_DATA_LOSS)
+            code = DR_OK;
+        else if (!code)
             bytes += store_record_bytes(&scan.records.records[scan.records.n_records - 1]);
     }
     sqlite3_reset(row);
@@ -304,14 +171,14 @@ dr_code sqlite_scan_live_children(struct store *store, struct id parent, uint32_
     dr_code code = sqlite_statement(sqlite, STATEMENT_LIVE_CHILDREN,
                                     "SELECT " SQLITE_ALL
                                     " FROM call INDEXED BY call_mail WHERE mail=1 AND parent=?1 AND "
-                                    "parent_generation < ?2 AND state IN (1,2) LIMIT ?3",
+                                    "parent_generation < ?2 AND state IN (1,2)",
                                     &row, error);
     if (code)
         return code;
     sqlite_bind_id(row, 1, &parent);
     sqlite3_bind_int64(row, 2, below_generation == UINT32_MAX ? INT64_MAX : (int64_t)below_generation);
-    sqlite3_bind_int64(row, 3, (int64_t)limit);
-    return sqlite_collect(sqlite, row, limit, ret_records, "scan children", error);
+    uint64_t n_damaged = 0;
+    return sqlite_collect(sqlite, row, limit, ret_records, &n_damaged, "scan children", error);
 }
 
 static dr_code scan_ids(struct store_sqlite *sqlite, enum statement which, const char *text, struct id after,

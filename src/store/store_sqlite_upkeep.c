@@ -12,9 +12,9 @@ static dr_code find_purgeable(struct store_sqlite *sqlite, const struct purge_or
     sqlite3_stmt *row;
     dr_code code = sqlite_statement(
         sqlite, STATEMENT_PURGE_FIND,
-        "SELECT c.id, c.done_ns, c.sweep=0 AND (c.mail <> 1 OR NOT EXISTS (SELECT 1 FROM call AS p WHERE "
-        "p.id=c.parent AND p.state IN (1,2))) FROM call AS c INDEXED BY call_done WHERE c.state=3 AND "
-        "(c.done_ns,c.id) > (?1,?2) AND c.done_ns < ?3 ORDER BY c.done_ns, c.id LIMIT ?4",
+        "SELECT " SQLITE_ALL ", sweep=0 AND (mail <> 1 OR NOT EXISTS (SELECT 1 FROM call AS p WHERE "
+        "p.id=call.parent AND p.state IN (1,2))) FROM call INDEXED BY call_done WHERE state=3 AND "
+        "(done_ns,id) > (?1,?2) AND done_ns < ?3 ORDER BY done_ns, id LIMIT ?4",
         &row, error);
     if (code)
         return code;
@@ -25,8 +25,8 @@ static dr_code find_purgeable(struct store_sqlite *sqlite, const struct purge_or
     int rc;
     while ((rc = sqlite3_step(row)) == SQLITE_ROW) {
         result->reached = sqlite_column_id(row, 0);
-        result->reached_done_ns = sqlite3_column_int64(row, 1);
-        if (sqlite3_column_int(row, 2))
+        result->reached_done_ns = sqlite3_column_int64(row, SQLITE_DONE_COLUMN);
+        if (sqlite3_column_int(row, SQLITE_COLUMNS) && sqlite_check_row(sqlite, row, NULL) == DR_OK)
             ids[result->n_purged++] = result->reached;
         else
             result->n_kept++;

@@ -177,37 +177,6 @@ static void a_newer_version_in_the_log_is_refused(void **state)
     buf_deinit(&log_bytes);
 }
 
-/* Version 1 knew only that there is something to sweep: of a done call all, of a live one the older generations. */
-static void a_file_of_version_1_learns_how_far_its_sweeps_go(void **state)
-{
-    struct subject *subject = *state;
-    for (uint64_t n = 1; n <= 3; n++) {
-        struct call_record record = call_make(n);
-        record.generation = 7;
-        record.sweep_below = n == 3 ? 0 : 1;
-        if (n == 2)
-            call_finish(&record, 1, 1);
-        put_new(subject, record);
-    }
-    close_only(subject);
-    sql(subject->path, "DROP INDEX call_sweep; CREATE INDEX call_sweep ON call(id) WHERE sweep = 1;"
-                       "PRAGMA user_version=1");
-    struct dr_error error;
-    assert_int_equal(open_at(subject->path, &subject->store, &error), DR_OK);
-    static const uint32_t EXPECTED[] = {7, UINT32_MAX, 0};
-    for (uint64_t n = 1; n <= 3; n++) {
-        struct call_record record = get(subject, call_id(n));
-        assert_int_equal(record.sweep_below, EXPECTED[n - 1]);
-        record_deinit(&record);
-    }
-    struct id ids[4];
-    size_t n_ids = 0;
-    assert_int_equal(store_scan_sweeps(subject->store, (struct id){{0}}, 4, ids, &n_ids, NULL), DR_OK);
-    assert_int_equal(n_ids, 2);
-    close_only(subject);
-    assert_int_equal(sql_number(subject->path, "PRAGMA user_version"), 2);
-}
-
 static void a_directory_cannot_be_opened(void **state)
 {
     struct subject *subject = *state;
@@ -553,7 +522,6 @@ int main(void)
         ON_FILE(a_database_of_others_is_refused),
         ON_FILE(a_newer_version_is_refused),
         ON_FILE(a_newer_version_in_the_log_is_refused),
-        ON_FILE(a_file_of_version_1_learns_how_far_its_sweeps_go),
         ON_FILE(a_directory_cannot_be_opened),
         ON_FILE(a_missing_directory_is_named),
         ON_FILE(an_empty_file_becomes_a_store),
