@@ -46,7 +46,7 @@ DR_API void dr_client_close(dr_client *client);
 /* Submits one call; DR_OK means that the server has recorded it. ret_id is untouched on failure.
  * DR_INVALID_ARGUMENT for a call that cannot be (no function, no endpoint, an input that cannot be packed): then
  * nothing was sent. A submit whose answer was lost (DR_UNAVAILABLE, DR_DEADLINE_EXCEEDED) may have been recorded all
- * the same: the protocol has no key that would tell. */
+ * the same: the protocol has no key that would tell. So the client never sends one again by itself. */
 DR_API dr_code dr_client_submit(dr_client *client, const struct dr_call_options *call, char ret_id[DR_ID_SIZE],
                                 struct dr_error *error);
 /* Submits n calls, all or none; at most DR_CALLS_MAX. ret_ids has room for n ids, in the order of the calls. With no

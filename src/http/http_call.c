@@ -60,6 +60,8 @@ dr_code call_prepare(struct http_call *call, const struct http_post *post)
     headers_fill(call->headers, texts, post);
     call->body = post->body;
     call->body_len = post->len;
+    call->body_read = 0;
+    call->is_sent_once = post->is_sent_once;
     call->timeout_ns = post->timeout_ns;
     call->deadline.key = time_add(clock_monotonic_ns(), post->timeout_ns);
     call->response_bytes_max = post->response_bytes_max ? post->response_bytes_max : HTTP_CLIENT_RESPONSE_BYTES_MAX;
@@ -99,6 +101,43 @@ static size_t on_body(char *data, size_t one, size_t len, void *arg)
         return len;
     call->abort = code == DR_RESOURCE_EXHAUSTED ? ABORT_BODY : ABORT_MEMORY;
     return 0;
+}
+
+/* ---- a request that is sent once ---- */
+
+static size_t on_body_wanted(char *data, size_t one, size_t size, void *arg)
+{
+    struct http_call *call = arg;
+    (void)one;
+    size_t n = call->body_len - call->body_read;
+    n = n < size ? n : size;
+    memcpy(data, call->body + call->body_read, n);
+    call->body_read += n;
+    return n;
+}
+
+/* libcurl sends a request again when a connection that was kept ends without a byte of a reply, unless it cannot go back
+ * to the beginning of a body of which it has sent something. */
+static int on_body_wanted_again(void *arg, curl_off_t offset, int origin)
+{
+    (void)arg;
+    (void)offset;
+    (void)origin;
+    return CURL_SEEKFUNC_FAIL;
+}
+
+static void body_set(struct http_call *call)
+{
+    CURL *easy = call->easy;
+    curl_easy_setopt(easy, CURLOPT_POSTFIELDSIZE_LARGE, (curl_off_t)call->body_len);
+    if (!call->is_sent_once) {
+        curl_easy_setopt(easy, CURLOPT_POSTFIELDS, call->body_len ? (const char *)call->body : "");
+        return;
+    }
+    curl_easy_setopt(easy, CURLOPT_POSTFIELDS, NULL);
+    curl_easy_setopt(easy, CURLOPT_READFUNCTION, on_body_wanted);
+    curl_easy_setopt(easy, CURLOPT_READDATA, call);
+    curl_easy_setopt(easy, CURLOPT_SEEKFUNCTION, on_body_wanted_again);
 }
 
 /* ---- the transfer ---- */
@@ -152,8 +191,7 @@ CURLcode call_start(struct http_call *call)
             return CURLE_OUT_OF_MEMORY;
     }
     curl_easy_setopt(easy, CURLOPT_HTTPHEADER, call->headers);
-    curl_easy_setopt(easy, CURLOPT_POSTFIELDSIZE_LARGE, (curl_off_t)call->body_len);
-    curl_easy_setopt(easy, CURLOPT_POSTFIELDS, call->body_len ? (const char *)call->body : "");
+    body_set(call);
     curl_easy_setopt(easy, CURLOPT_MAXFILESIZE_LARGE, (curl_off_t)call->response_bytes_max);
     if (curl_multi_add_handle(client->multi, easy))
         return CURLE_OUT_OF_MEMORY;
@@ -218,6 +256,7 @@ static enum http_outcome outcome_of(const struct http_call *call, CURLcode code,
     case CURLE_OPERATION_TIMEDOUT:
         return HTTP_TIMED_OUT;
     case CURLE_GOT_NOTHING:
+    case CURLE_SEND_FAIL_REWIND: /* not sent again, as asked */
     case CURLE_WEIRD_SERVER_REPLY:
     case CURLE_PARTIAL_FILE:
     case CURLE_BAD_CONTENT_ENCODING:
@@ -246,6 +285,8 @@ static void message_format(const struct http_call *call, CURLcode code, struct h
                        (long long)(call->timeout_ns / NS_PER_MS));
     else if (call->abort == ABORT_MEMORY)
         (void)snprintf(result->message, size, "%s", dr_code_text(DR_NO_MEMORY));
+    else if (code == CURLE_SEND_FAIL_REWIND)
+        (void)snprintf(result->message, size, "the connection ended before the response");
     else if (code == CURLE_OK && call->are_headers_complete)
         (void)snprintf(result->message, size, "the response has no HTTP status");
     else if (code == CURLE_OK)

@@ -7,7 +7,7 @@
  * no_proxy, read at create), but never for loopback. Only http and https.
  *
  * A kept-alive connection that the peer closes before the first byte of a reply leaves it unknown whether the request
- * was read: it is then sent once more on a fresh connection, within the same post.
+ * was read: it is then sent once more on a fresh connection, within the same post, unless that says `is_sent_once`.
  *
  * Threads: post and cancel from any thread, never blocking. Callbacks come from the client's thread, one at a time,
  * never from inside post or cancel; they must not block, and may post and cancel. */
@@ -74,6 +74,7 @@ struct http_post {
     size_t len;
     int64_t timeout_ns;         /* for everything, from now; must be > 0 */
     size_t response_bytes_max;  /* body; 0 = HTTP_CLIENT_RESPONSE_BYTES_MAX */
+    bool is_sent_once;          /* HTTP_BROKEN instead; must have a body. http_plain.h knows nothing of it */
     http_done_fn *on_done;      /* exactly once if the post was accepted */
     void *arg;
 };

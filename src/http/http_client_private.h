@@ -39,6 +39,8 @@ struct http_call {
     struct curl_slist *headers; /* in that block */
     uint8_t *body;
     size_t body_len;
+    size_t body_read;           /* by libcurl; with is_sent_once */
+    bool is_sent_once;
     int64_t timeout_ns;
     struct heap_node deadline;  /* in client->deadlines while active; monotonic ns */
     size_t response_bytes_max;

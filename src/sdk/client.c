@@ -186,6 +186,7 @@ dr_code dr_client_submit_batch(dr_client *client, const struct dr_call_options *
             .path = SUBMIT_PATH,
             .content_type = "application/proto",
             .body = buf_slice(&submit.body),
+            .is_sent_once = true, /* sent again, it could be recorded twice and nobody would know */
             .timeout_ns = CLIENT_TIMEOUT_NS,
             .server_timeout_ns = CLIENT_TIMEOUT_NS,
         };

@@ -105,6 +105,7 @@ static dr_code send_request(struct client_http *client, const struct client_exch
         .len = exchange->body.len,
         .timeout_ns = exchange->timeout_ns,
         .response_bytes_max = response_bytes_max,
+        .is_sent_once = exchange->is_sent_once,
         .on_done = on_done,
         .arg = answer,
     };

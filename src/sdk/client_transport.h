@@ -14,6 +14,7 @@ struct client_exchange {
     const char *path;         /* "/dispatch.sdk.v1.DispatchService/Dispatch" */
     const char *content_type; /* "application/proto", "application/json" or "text/plain" */
     struct slice body;
+    bool is_sent_once;        /* a request that may have been read is never sent again */
     int64_t timeout_ns;       /* for the whole exchange */
     int64_t server_timeout_ns; /* what the server is told (Connect-Timeout-Ms); less than timeout_ns */
 };

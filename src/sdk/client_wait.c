@@ -133,6 +133,7 @@ static dr_code ask_about(dr_client *client, const char *path, const char *id, st
         .path = path,
         .content_type = "application/json",
         .body = slice_text(body),
+        .is_sent_once = strcmp(path, CANCEL_PATH) == 0, /* a second cancel would be told of the first */
         .timeout_ns = CLIENT_TIMEOUT_NS,
         .server_timeout_ns = CLIENT_TIMEOUT_NS,
     };
