@@ -9,13 +9,13 @@
 
 static atomic_ulong fault_countdown; /* 0 = off */
 static atomic_int fault_happened;
-static bool (*_Atomic fault_hook)(void);
+static bool (*_Atomic fault_hook)(bool is_must);
 
 static int fault_is_due(void)
 {
-    bool (*hook)(void) = atomic_load_explicit(&fault_hook, memory_order_relaxed);
+    bool (*hook)(bool) = atomic_load_explicit(&fault_hook, memory_order_relaxed);
     if (hook)
-        return hook();
+        return hook(false);
     unsigned long left = atomic_load_explicit(&fault_countdown, memory_order_relaxed);
     while (left != 0) {
         if (atomic_compare_exchange_weak(&fault_countdown, &left, left - 1)) {
@@ -34,7 +34,7 @@ void mem_fault_set(unsigned long nth)
     atomic_store(&fault_countdown, nth);
 }
 
-void mem_fault_hook(bool (*is_due)(void)) { atomic_store(&fault_hook, is_due); }
+void mem_fault_hook(bool (*is_due)(bool is_must)) { atomic_store(&fault_hook, is_due); }
 
 int mem_fault_hit(void) { return atomic_load(&fault_happened); }
 
@@ -65,15 +65,25 @@ char *mem_strndup(const char *text, size_t len)
     return copy;
 }
 
-/* The must family is outside fault injection: a sweep would only show that abort aborts. */
+/* The must family is outside the countdown: such a sweep would only show that abort aborts. The hook is asked: what
+ * is on disk after it is worth a look. */
+static int must_fault_is_due(void)
+{
+    bool (*hook)(bool) = atomic_load_explicit(&fault_hook, memory_order_relaxed);
+    return hook && hook(true);
+}
+
 static void *must(void *pointer)
 {
     CHECK(pointer && "out of memory");
     return pointer;
 }
 
-void *mem_must_alloc(size_t size) { return must(malloc(at_least_one(size))); }
+void *mem_must_alloc(size_t size) { return must(must_fault_is_due() ? NULL : malloc(at_least_one(size))); }
 
-void *mem_must_zalloc(size_t size) { return must(calloc(1, at_least_one(size))); }
+void *mem_must_zalloc(size_t size) { return must(must_fault_is_due() ? NULL : calloc(1, at_least_one(size))); }
 
-void *mem_must_realloc(void *pointer, size_t size) { return must(realloc(pointer, at_least_one(size))); }
+void *mem_must_realloc(void *pointer, size_t size)
+{
+    return must(must_fault_is_due() ? NULL : realloc(pointer, at_least_one(size)));
+}

@@ -24,7 +24,7 @@ void *mem_must_realloc(void *pointer, size_t size);
  * Per process, atomic. mem_fault_hit() tells whether it has happened. */
 void mem_fault_set(unsigned long nth);
 int mem_fault_hit(void);
-/* Tests only: an allocation fails when is_due() says so (any thread asks); NULL switches off. */
-void mem_fault_hook(bool (*is_due)(void));
+/* Tests only: an allocation fails when is_due() says so (any thread asks; is_must: it will abort); NULL switches off. */
+void mem_fault_hook(bool (*is_due)(bool is_must));
 
 #endif

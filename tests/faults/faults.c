@@ -24,19 +24,25 @@ static unsigned index_of_run;
 static atomic_bool is_counting;
 static atomic_ulong n_chances, n_hits;
 
+static _Thread_local bool is_spared;
+
+void fault_spare(bool how) { is_spared = how; }
+bool fault_is_spared(void) { return is_spared; }
+
 bool fault_is_due(enum fault_kind kind)
 {
-    if (!atomic_load_explicit(&is_counting, memory_order_acquire) || current->kind != kind)
+    if (is_spared || !atomic_load_explicit(&is_counting, memory_order_acquire) || current->kind != kind)
         return false;
     unsigned long chance = atomic_fetch_add(&n_chances, 1) + 1;
-    if (nth == 0 || chance < nth || (chance > nth && !current->goes_on))
+    unsigned long length = current->length ? current->length : 1;
+    if (nth == 0 || chance < nth || (chance >= nth + length && !current->goes_on))
         return false;
     atomic_fetch_add(&n_hits, 1);
     errno = current->error;
     return true;
 }
 
-static bool is_alloc_due(void) { return fault_is_due(FAULT_ALLOC); }
+static bool is_alloc_due(bool is_must) { return fault_is_due(is_must ? FAULT_MUST_ALLOC : FAULT_ALLOC); }
 
 unsigned long fault_hits(void) { return atomic_load(&n_hits); }
 bool fault_goes_on(void) { return nth != 0 && current->goes_on; }
@@ -44,7 +50,8 @@ unsigned fault_index(void) { return index_of_run; }
 
 void fault_begin(void)
 {
-    mem_fault_hook(current->kind == FAULT_ALLOC ? is_alloc_due : NULL);
+    bool is_memory = current->kind == FAULT_ALLOC || current->kind == FAULT_MUST_ALLOC;
+    mem_fault_hook(is_memory ? is_alloc_due : NULL);
     atomic_store_explicit(&is_counting, true, memory_order_release);
 }
 
@@ -152,8 +159,7 @@ static void child_start(const struct fault_sweep *sweep, struct child *child, un
 
 static bool is_out_of_memory(const struct fault_sweep *sweep, int status, const char *output)
 {
-    bool is_of_memory = sweep->kind == FAULT_ALLOC || sweep->kind == FAULT_SQLITE_ALLOC;
-    return is_of_memory && WIFSIGNALED(status) && WTERMSIG(status) == SIGABRT && strstr(output, "CHECK failed");
+    return sweep->may_abort && WIFSIGNALED(status) && WTERMSIG(status) == SIGABRT && strstr(output, "CHECK failed");
 }
 
 /* Returns whether it was aborted for lack of memory. */

@@ -23,7 +23,9 @@
 
 enum fault_kind {
     FAULT_ALLOC = 1,    /* base/mem.h */
+    FAULT_MUST_ALLOC,   /* its family that aborts */
     FAULT_SQLITE_ALLOC, /* call fault_wrap_sqlite first */
+    FAULT_MAP,          /* mmap: SQLite's shared memory, stacks of coroutines */
     FAULT_OPEN,         /* files, from here on to FAULT_UNLINK */
     FAULT_READ,
     FAULT_WRITE,
@@ -35,6 +37,8 @@ enum fault_kind {
     FAULT_ACCEPT,
     FAULT_RECEIVE,
     FAULT_SEND,
+    FAULT_LISTEN,       /* bind, too */
+    FAULT_DESCRIPTOR,   /* epoll_create1, eventfd, pipe2, socketpair */
     FAULT_THREAD,
     FAULT_KINDS
 };
@@ -42,13 +46,14 @@ enum fault_kind {
 struct fault_sweep {
     const char *name;
     enum fault_kind kind;
-    int error;              /* errno of the failure */
+    int error;              /* errno of the failure; 0: a read, write, receive or send does only a part */
+    unsigned length;        /* so many chances one after the other fail; 0 = 1 */
     bool goes_on;           /* every chance from the n-th on fails, until fault_end */
+    bool may_abort;         /* crash-only code that is short of memory (base/mem.h); needs `check` */
     unsigned points_max;    /* 0 = FAULT_POINTS_MAX */
     void (*run)(void *arg);
     void *arg;
-    /* With it, `run` is called in a child process, several at a time, and may abort for lack of memory (engine and server
-     * are crash-only, base/mem.h) with kinds FAULT_ALLOC and FAULT_SQLITE_ALLOC; any other end but exit(0) fails the sweep.
+    /* With it, `run` is called in a child process, several at a time; any end but exit(0) fails the sweep, leaks too.
      * `check` is called in the parent after each: nothing may be lost. `index` tells apart those that run at once. */
     void (*check)(void *arg, unsigned index);
 };
@@ -61,9 +66,11 @@ unsigned fault_index(void);
 /* From here on, up to the end, chances count. Any number of times in a run. */
 void fault_begin(void);
 void fault_end(void);
+/* Whether this thread, and those that it starts from now on, never meet a fault. */
+void fault_spare(bool is_spared);
 /* Faults that happened in this run. */
 unsigned long fault_hits(void);
-/* Whether this run has a fault to come at all, and whether it is one that goes on. */
+/* Whether this run has a fault that goes on. */
 bool fault_goes_on(void);
 
 /* Puts SQLite's allocator behind ours. Before the first use of SQLite. */
@@ -77,7 +84,8 @@ void fault_child_fail(const char *file, int line, const char *what) __attribute_
             fault_child_fail(__FILE__, __LINE__, #condition);    \
     } while (0)
 
-/* faults_interpose.c: asks whether this call, of a kind, fails; then errno is set. */
+/* interpose.c: asks whether this call, of a kind, fails; then errno is set, or 0 for a part. */
 bool fault_is_due(enum fault_kind kind);
+bool fault_is_spared(void);
 
 #endif

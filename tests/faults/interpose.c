@@ -7,6 +7,10 @@
 #include <fcntl.h>
 #include <pthread.h>
 #include <stdarg.h>
+#include <stdlib.h>
+#include <sys/epoll.h>
+#include <sys/eventfd.h>
+#include <sys/mman.h>
 #include <sys/socket.h>
 #include <sys/stat.h>
 #include <sys/uio.h>
@@ -33,6 +37,25 @@ static bool is_due_on(int fd, enum fault_kind of_files, enum fault_kind of_socke
     return is_known && S_ISSOCK(status.st_mode) && of_sockets && fault_is_due(of_sockets);
 }
 
+/* A call that does a part does one byte, or half of what a file is to get. */
+static size_t part_of(int fd, size_t n)
+{
+    struct stat status;
+    bool is_file = fstat(fd, &status) == 0 && S_ISREG(status.st_mode);
+    return is_file && n > 1 ? n / 2 : n > 0;
+}
+
+/* What a due fault does to `call`, whose byte count is `n`. */
+#define TRANSFER(is_due, fd, n, call)        \
+    do {                                     \
+        if (is_due) {                        \
+            if (errno != 0)                  \
+                return -1;                   \
+            (n) = part_of((fd), (n));        \
+        }                                    \
+        return (call);                       \
+    } while (0)
+
 /* ---- files ---- */
 
 static void *real_open, *real_open64, *real_read, *real_pread, *real_pread64, *real_write, *real_pwrite, *real_pwrite64;
@@ -52,32 +75,32 @@ OPEN(open64)
 
 SHOWN ssize_t read(int fd, void *bytes, size_t n)
 {
-    return is_due_on(fd, FAULT_READ, FAULT_RECEIVE) ? -1 : REAL(read)(fd, bytes, n);
+    TRANSFER(is_due_on(fd, FAULT_READ, FAULT_RECEIVE), fd, n, REAL(read)(fd, bytes, n));
 }
 
 SHOWN ssize_t pread(int fd, void *bytes, size_t n, off_t at)
 {
-    return is_due_on(fd, FAULT_READ, 0) ? -1 : REAL(pread)(fd, bytes, n, at);
+    TRANSFER(is_due_on(fd, FAULT_READ, 0), fd, n, REAL(pread)(fd, bytes, n, at));
 }
 
 SHOWN ssize_t pread64(int fd, void *bytes, size_t n, off64_t at)
 {
-    return is_due_on(fd, FAULT_READ, 0) ? -1 : REAL(pread64)(fd, bytes, n, at);
+    TRANSFER(is_due_on(fd, FAULT_READ, 0), fd, n, REAL(pread64)(fd, bytes, n, at));
 }
 
 SHOWN ssize_t write(int fd, const void *bytes, size_t n)
 {
-    return is_due_on(fd, FAULT_WRITE, FAULT_SEND) ? -1 : REAL(write)(fd, bytes, n);
+    TRANSFER(is_due_on(fd, FAULT_WRITE, FAULT_SEND), fd, n, REAL(write)(fd, bytes, n));
 }
 
 SHOWN ssize_t pwrite(int fd, const void *bytes, size_t n, off_t at)
 {
-    return is_due_on(fd, FAULT_WRITE, 0) ? -1 : REAL(pwrite)(fd, bytes, n, at);
+    TRANSFER(is_due_on(fd, FAULT_WRITE, 0), fd, n, REAL(pwrite)(fd, bytes, n, at));
 }
 
 SHOWN ssize_t pwrite64(int fd, const void *bytes, size_t n, off64_t at)
 {
-    return is_due_on(fd, FAULT_WRITE, 0) ? -1 : REAL(pwrite64)(fd, bytes, n, at);
+    TRANSFER(is_due_on(fd, FAULT_WRITE, 0), fd, n, REAL(pwrite64)(fd, bytes, n, at));
 }
 
 SHOWN int fsync(int fd) { return fault_is_due(FAULT_SYNC) ? -1 : REAL(fsync)(fd); }
@@ -89,7 +112,7 @@ SHOWN int unlink(const char *path) { return fault_is_due(FAULT_UNLINK) ? -1 : RE
 /* ---- sockets ---- */
 
 static void *real_socket, *real_connect, *real_accept, *real_accept4, *real_recv, *real_recvmsg, *real_send, *real_sendmsg;
-static void *real_readv, *real_writev;
+static void *real_readv, *real_writev, *real_bind, *real_listen;
 
 SHOWN int socket(int domain, int type, int protocol)
 {
@@ -113,7 +136,7 @@ SHOWN int accept4(int fd, struct sockaddr *address, socklen_t *len, int flags)
 
 SHOWN ssize_t recv(int fd, void *bytes, size_t n, int flags)
 {
-    return fault_is_due(FAULT_RECEIVE) ? -1 : REAL(recv)(fd, bytes, n, flags);
+    TRANSFER(fault_is_due(FAULT_RECEIVE), fd, n, REAL(recv)(fd, bytes, n, flags));
 }
 
 SHOWN ssize_t recvmsg(int fd, struct msghdr *message, int flags)
@@ -123,22 +146,58 @@ SHOWN ssize_t recvmsg(int fd, struct msghdr *message, int flags)
 
 SHOWN ssize_t send(int fd, const void *bytes, size_t n, int flags)
 {
-    return fault_is_due(FAULT_SEND) ? -1 : REAL(send)(fd, bytes, n, flags);
+    TRANSFER(fault_is_due(FAULT_SEND), fd, n, REAL(send)(fd, bytes, n, flags));
 }
 
 SHOWN ssize_t sendmsg(int fd, const struct msghdr *message, int flags)
 {
-    return fault_is_due(FAULT_SEND) ? -1 : REAL(sendmsg)(fd, message, flags);
+    if (!fault_is_due(FAULT_SEND))
+        return REAL(sendmsg)(fd, message, flags);
+    return errno ? -1 : REAL(send)(fd, message->msg_iov->iov_base, message->msg_iov->iov_len > 0, flags);
 }
 
 SHOWN ssize_t readv(int fd, const struct iovec *parts, int n)
 {
-    return is_due_on(fd, FAULT_READ, FAULT_RECEIVE) ? -1 : REAL(readv)(fd, parts, n);
+    if (!is_due_on(fd, FAULT_READ, FAULT_RECEIVE))
+        return REAL(readv)(fd, parts, n);
+    return errno ? -1 : REAL(read)(fd, parts->iov_base, part_of(fd, parts->iov_len));
 }
 
 SHOWN ssize_t writev(int fd, const struct iovec *parts, int n)
 {
-    return is_due_on(fd, FAULT_WRITE, FAULT_SEND) ? -1 : REAL(writev)(fd, parts, n);
+    if (!is_due_on(fd, FAULT_WRITE, FAULT_SEND))
+        return REAL(writev)(fd, parts, n);
+    return errno ? -1 : REAL(write)(fd, parts->iov_base, part_of(fd, parts->iov_len));
+}
+
+SHOWN int bind(int fd, const struct sockaddr *address, socklen_t len)
+{
+    return fault_is_due(FAULT_LISTEN) ? -1 : REAL(bind)(fd, address, len);
+}
+
+SHOWN int listen(int fd, int backlog) { return fault_is_due(FAULT_LISTEN) ? -1 : REAL(listen)(fd, backlog); }
+
+/* ---- other descriptors, and memory that is mapped ---- */
+
+static void *real_epoll_create1, *real_eventfd, *real_pipe2, *real_socketpair, *real_mmap, *real_mmap64;
+
+SHOWN int epoll_create1(int flags) { return fault_is_due(FAULT_DESCRIPTOR) ? -1 : REAL(epoll_create1)(flags); }
+SHOWN int eventfd(unsigned count, int flags) { return fault_is_due(FAULT_DESCRIPTOR) ? -1 : REAL(eventfd)(count, flags); }
+SHOWN int pipe2(int fds[2], int flags) { return fault_is_due(FAULT_DESCRIPTOR) ? -1 : REAL(pipe2)(fds, flags); }
+
+SHOWN int socketpair(int domain, int type, int protocol, int fds[2])
+{
+    return fault_is_due(FAULT_DESCRIPTOR) ? -1 : REAL(socketpair)(domain, type, protocol, fds);
+}
+
+SHOWN void *mmap(void *at, size_t n, int access, int flags, int fd, off_t offset)
+{
+    return fault_is_due(FAULT_MAP) ? MAP_FAILED : REAL(mmap)(at, n, access, flags, fd, offset);
+}
+
+SHOWN void *mmap64(void *at, size_t n, int access, int flags, int fd, off64_t offset)
+{
+    return fault_is_due(FAULT_MAP) ? MAP_FAILED : REAL(mmap64)(at, n, access, flags, fd, offset);
 }
 
 /* ---- threads ---- */
@@ -148,8 +207,30 @@ typedef int create_fn(pthread_t *, const pthread_attr_t *, void *(*)(void *), vo
 create_fn __interceptor_pthread_create __attribute__((weak));
 static void *real_pthread_create;
 
+struct start {
+    void *(*run)(void *);
+    void *arg;
+};
+
+static void *start_spared(void *arg)
+{
+    struct start start = *(struct start *)arg;
+    free(arg);
+    fault_spare(true);
+    return start.run(start.arg);
+}
+
 SHOWN int pthread_create(pthread_t *thread, const pthread_attr_t *attributes, void *(*run)(void *), void *arg)
 {
     create_fn *real = __interceptor_pthread_create ? __interceptor_pthread_create : REAL(pthread_create);
-    return fault_is_due(FAULT_THREAD) ? errno : real(thread, attributes, run, arg);
+    if (fault_is_due(FAULT_THREAD))
+        return errno;
+    struct start *start = fault_is_spared() ? malloc(sizeof *start) : NULL;
+    if (!start)
+        return real(thread, attributes, run, arg);
+    *start = (struct start){run, arg};
+    int rc = real(thread, attributes, start_spared, start);
+    if (rc)
+        free(start);
+    return rc;
 }

@@ -170,7 +170,7 @@ static void sweep(const char *name, enum fault_kind kind, int error)
     is_read_lost = kind == FAULT_READ && error == EIO;
     fault_sweep(&sweep);
     sweep.goes_on = true;
-    if (error != EINTR)
+    if (error != EINTR && error != 0)
         fault_sweep(&sweep);
 }
 
@@ -193,6 +193,7 @@ static void loses_nothing_when_reads_fail(void **state)
     (void)state;
     sweep("store: read", FAULT_READ, EIO);
     sweep("store: read, interrupted", FAULT_READ, EINTR);
+    sweep("store: read, in parts", FAULT_READ, 0);
 }
 
 static void loses_nothing_when_writes_fail(void **state)
@@ -200,6 +201,7 @@ static void loses_nothing_when_writes_fail(void **state)
     (void)state;
     sweep("store: write", FAULT_WRITE, EIO);
     sweep("store: write, disk full", FAULT_WRITE, ENOSPC);
+    sweep("store: write, in parts", FAULT_WRITE, 0);
 }
 
 static void loses_nothing_when_syncs_fail(void **state)
