@@ -4,7 +4,7 @@
 
 #include "base/check.h"
 #include "base/mem.h"
-#include "cli/duration.h"
+#include "base/duration.h"
 #include "cli/options.h"
 
 #include <string.h>

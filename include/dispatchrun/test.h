@@ -40,6 +40,10 @@ struct dr_test_options {
     dr_test_transport transport;  /* DR_TEST_LOCAL: in this process; DR_TEST_HTTP: over loopback, by production's code */
     dr_registry *registry;        /* what is served; NULL: every open registry */
     uint64_t seed;                /* of ids and backoff; 0 = 1 */
+    /* Faults on purpose, so that the functions are tested against lost, repeated and late attempts:
+     * "seed=42,drop=5%,duplicate=5%,delay=50ms,crash-endpoint=1%,fail=1%" (docs/guide/chaos.md). NULL: what the
+     * environment variable DISPATCH_CHAOS says; "": none. Without a seed one is drawn; the trace shows it. */
+    const char *chaos;
 };
 
 /* ---- Running ---- */

@@ -2,7 +2,7 @@
 
 #include "base/error.h"
 #include "base/mem.h"
-#include "cli/duration.h"
+#include "base/duration.h"
 #include <ctype.h>
 #include <errno.h>
 #include <stdlib.h>

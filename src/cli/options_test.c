@@ -1,6 +1,6 @@
 #include "base/testing.h"
 
-#include "cli/duration.h"
+#include "base/duration.h"
 #include "cli/options.h"
 #include <stdlib.h>
 #include <string.h>

@@ -3,6 +3,7 @@
 
 #include "base/clock.h"
 #include "base/error.h"
+#include "server/chaos.h"
 
 static const char *const clocks[] = {"real", "virtual", NULL};
 static const char *const durabilities[] = {"power", "process", NULL}; /* enum store_durability */
@@ -37,6 +38,8 @@ static const struct option options[] = {
      .help = "attempts at the same time per endpoint host; 0 = as found out"},
     {.name = "drain-timeout", .value = "DURATION", .type = OPTION_DURATION, AT(drain_timeout_ns), .initial = "30s",
      .help = "how long a stop waits for attempts to end"},
+    {.name = "chaos", .value = "FAULTS", .type = OPTION_TEXT, AT(chaos),
+     .help = "loses, repeats and delays attempts, to test programs: seed=42,drop=1%,duplicate=1%,delay=50ms"},
     {.name = "log-level", .value = "LEVEL", .type = OPTION_CHOICE, AT(log_level), .initial = "info",
      .choices = log_levels, .help = "debug, info, warn or error"},
     {.name = "log-format", .value = "text|json", .type = OPTION_CHOICE, AT(log_format), .initial = "text",
@@ -46,6 +49,10 @@ static const struct option options[] = {
 
 static const char *check(const struct serve_options *serve)
 {
+    static struct dr_error wrong;
+    struct chaos_options chaos;
+    if (chaos_parse(serve->chaos, &chaos, &wrong) != DR_OK)
+        return wrong.message;
     if (serve->run_timeout_ns <= 0)
         return "--run-timeout must be more than 0";
     if (serve->max_expiration_ns <= 0 || serve->default_expiration_ns <= 0)

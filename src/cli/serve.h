@@ -19,6 +19,7 @@ struct serve_options {
     uint32_t in_flight_max;
     uint32_t group_cap;
     int64_t drain_timeout_ns;
+    const char *chaos;
     int log_level; /* enum log_level */
     int log_format;
 };

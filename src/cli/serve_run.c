@@ -90,6 +90,14 @@ static struct driver_config driver_config_of(const struct serve_options *options
     };
 }
 
+static void warn_of_chaos(const struct chaos_options *chaos)
+{
+    char text[CHAOS_TEXT_SIZE];
+    if (chaos->is_on)
+        log_write(LOG_WARN, "chaos: attempts are lost, repeated and late on purpose", "again_with", chaos_format(chaos, text),
+                  NULL);
+}
+
 static dr_code create_server(const struct serve_options *options, const struct address *address, const char *made_key,
                              struct store *store, struct server **ret_server, struct dr_error *error)
 {
@@ -99,6 +107,8 @@ static dr_code create_server(const struct serve_options *options, const struct a
                                    .api_keys = has_keys ? options->api_keys.items : made_keys,
                                    .n_api_keys = has_keys ? options->api_keys.n : 1};
     config.driver.store = store;
+    (void)chaos_parse(options->chaos, &config.driver.chaos, NULL); /* serve.c has checked it */
+    warn_of_chaos(&config.driver.chaos);
     return server_create(&config, ret_server, error);
 }
 

@@ -220,10 +220,10 @@ bool engine_group_at(const struct engine *engine, size_t index, struct scheduler
     return scheduler_group_at(engine->scheduler, index, ret_view);
 }
 
-bool engine_is_idle(const struct engine *engine)
+bool engine_is_idle(const struct engine *engine, size_t n_attempts)
 {
     bool has_reads = engine->n_loading > 0 || engine->scan != SCAN_NONE || engine->is_purging;
     bool has_batches = engine->durable + 1 < engine->next_batch || !list_is_empty(&engine->held);
     bool has_turn = scheduler_has_turn(engine->scheduler) && !engine->is_paused;
-    return engine->attempts.len == 0 && !has_reads && !has_batches && !has_turn;
+    return engine->attempts.len == n_attempts && !has_reads && !has_batches && !has_turn;
 }

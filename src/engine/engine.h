@@ -217,8 +217,8 @@ void engine_counts(const struct engine *engine, struct engine_counts *ret_counts
 /* Flow groups, for metrics; see scheduler.h. */
 struct scheduler_group_view;
 bool engine_group_at(const struct engine *engine, size_t index, struct scheduler_group_view *ret_view);
-/* True when nothing can happen before the next deadline without an event from outside: nothing in flight, no read
+/* True when nothing can happen before the next deadline without an event from outside: n attempts in flight, no read
  * under way, no batch waiting. The virtual clock may jump then. */
-bool engine_is_idle(const struct engine *engine);
+bool engine_is_idle(const struct engine *engine, size_t n_attempts);
 
 #endif

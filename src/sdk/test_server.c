@@ -8,11 +8,13 @@
 
 #include <pthread.h>
 #include <stdio.h>
+#include <stdlib.h>
 
 #define PARKED_MAX 1000
 #define TRACE_CALLS_MAX 1000
 
 struct test_server {
+    struct chaos_options chaos;
     struct transport *transport;  /* in process */
     struct handler *handler;
     struct driver *driver;
@@ -46,8 +48,18 @@ static void run_local(void *arg, struct slice request, struct transport_local_re
     buf_deinit(&body);
 }
 
-static dr_code fill_config(const struct dr_test_options *options, struct driver_config *config, struct dr_error *error)
+/* As if the program had crashed and had been started again. */
+static void on_endpoint_crash(void *arg)
 {
+    test_server_forget_stacks(arg);
+}
+
+static dr_code fill_config(struct test_server *server, const struct dr_test_options *options, struct driver_config *config,
+                           struct dr_error *error)
+{
+    config->chaos = server->chaos;
+    config->on_endpoint_crash = on_endpoint_crash;
+    config->endpoint_crash_arg = server;
     config->clock = DRIVER_CLOCK_VIRTUAL;
     config->drain_timeout_ns = -1;
     config->engine.seed[0] = options->seed ? options->seed : 1;
@@ -67,7 +79,7 @@ static dr_code open_local(struct test_server *server, const struct dr_test_optio
     config.transport = server->transport;
     dr_code code = transport_local_add(server->transport, slice_text(server->url), run_local, server, error);
     if (!code)
-        code = fill_config(options, &config, error);
+        code = fill_config(server, options, &config, error);
     if (!code)
         code = driver_create(&config, &server->driver, error);
     if (!code)
@@ -80,7 +92,7 @@ static dr_code open_http(struct test_server *server, const struct dr_test_option
     const char *const keys[] = {DR_TEST_API_KEY};
     struct server_config config = {.api_keys = keys, .n_api_keys = 1};
     struct dr_endpoint_options endpoint = {.address = "127.0.0.1:0", .registry = options->registry};
-    dr_code code = fill_config(options, &config.driver, error);
+    dr_code code = fill_config(server, options, &config.driver, error);
     if (!code)
         code = server_create(&config, &server->http, error);
     if (!code) {
@@ -98,6 +110,13 @@ static dr_code open_http(struct test_server *server, const struct dr_test_option
                           error);
 }
 
+/* Programs that were built before the member was there do not give it. */
+static const char *chaos_of(const struct dr_test_options *options)
+{
+    bool has_member = options->size >= offsetof(struct dr_test_options, chaos) + sizeof options->chaos;
+    return has_member && options->chaos ? options->chaos : getenv("DISPATCH_CHAOS");
+}
+
 dr_code test_server_open(const struct dr_test_options *options, struct test_server **ret_server, struct dr_error *error)
 {
     struct dr_test_options none = {0};
@@ -106,8 +125,9 @@ dr_code test_server_open(const struct dr_test_options *options, struct test_serv
     struct test_server *server = mem_zalloc(sizeof *server);
     if (!server)
         return error_set(error, DR_NO_MEMORY, "test server: out of memory");
-    dr_code code = options->transport == DR_TEST_HTTP ? open_http(server, options, error)
-                                                      : open_local(server, options, error);
+    dr_code code = chaos_parse(chaos_of(options), &server->chaos, error);
+    if (!code)
+        code = options->transport == DR_TEST_HTTP ? open_http(server, options, error) : open_local(server, options, error);
     if (code)
         test_server_close(server);
     else
@@ -213,6 +233,9 @@ void test_server_trace(struct test_server *server, struct buf *buf)
     struct tracing tracing = {.buf = buf, .lock = PTHREAD_MUTEX_INITIALIZER, .done = PTHREAD_COND_INITIALIZER};
     struct store_filter filter = {.status = -1, .limit = TRACE_CALLS_MAX};
     struct dr_error error = {0};
+    char chaos[CHAOS_TEXT_SIZE];
+    if (server->chaos.is_on)
+        (void)buf_printf(buf, "  with chaos: %s\n", chaos_format(&server->chaos, chaos));
     if (driver_list(server->driver, &filter, on_calls, &tracing, &error) != DR_OK) {
         (void)buf_printf(buf, "  (no trace: %s)\n", error.message);
         return;

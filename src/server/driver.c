@@ -43,6 +43,7 @@ static void release(struct driver *driver)
     map_deinit(&driver->attempts);
     map_deinit(&driver->waits);
     heap_deinit(&driver->timeouts);
+    heap_deinit(&driver->held);
     pthread_cond_destroy(&driver->moved);
     pthread_cond_destroy(&driver->wake);
     pthread_mutex_destroy(&driver->lock);
@@ -63,6 +64,9 @@ dr_code driver_create(const struct driver_config *config, struct driver **ret_dr
     map_init(&driver->attempts);
     map_init(&driver->waits);
     heap_init(&driver->timeouts);
+    heap_init(&driver->held);
+    list_init(&driver->ghosts);
+    chaos_init(&driver->chaos, &config->chaos);
     driver->engine = engine_create(&driver->config.engine);
     int64_t newest_ns = INT64_MIN;
     dr_code code = store_newest(config->store, &newest_ns, error);

@@ -20,6 +20,7 @@
 #define SERVER_DRIVER_H
 
 #include "engine/engine.h"
+#include "server/chaos.h"
 #include "server/transport.h"
 #include "store/store.h"
 
@@ -43,6 +44,9 @@ struct driver_config {
     uint32_t submits_max;          /* [DRIVER_SUBMITS_MAX] */
     size_t submit_bytes_max;       /* [DRIVER_SUBMIT_BYTES_MAX] */
     uint32_t reads_max;            /* [DRIVER_READS_MAX] */
+    struct chaos_options chaos;    /* [none] */
+    void (*on_endpoint_crash)(void *arg); /* chaos has cut an endpoint's connections. Engine thread; may be NULL */
+    void *endpoint_crash_arg;
     int64_t drain_timeout_ns;      /* [DRIVER_DRAIN_TIMEOUT_NS] real time; < 0 = attempts are called off at once */
     /* Something an operator should know (the disk is full, commits are tried again). Any thread; may be NULL. */
     void (*on_trouble)(void *arg, dr_code code, const char *message);
@@ -99,6 +103,8 @@ struct scheduler_group_view;
 struct driver_stats {
     struct engine_counts engine;
     uint64_t attempts[DRIVER_STATUSES]; /* ended, by status */
+    uint64_t chaos[CHAOS_KINDS];        /* what it did */
+    bool has_chaos;
     uint64_t submits, submit_bytes;     /* now: accepted, not answered */
     uint64_t waits;                     /* now */
     uint64_t batches;                   /* durable */

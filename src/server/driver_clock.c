@@ -44,8 +44,11 @@ int64_t driver_next_deadline_ns(const struct driver *driver)
 {
     int64_t deadline_ns = driver->next_deadline_ns;
     const struct heap_node *timeout = heap_peek(&driver->timeouts);
+    const struct heap_node *held = heap_peek(&driver->held);
     if (timeout && timeout->key < deadline_ns)
         deadline_ns = timeout->key;
+    if (held && held->key < deadline_ns)
+        deadline_ns = held->key;
     return deadline_ns;
 }
 
@@ -57,10 +60,16 @@ static bool move_to(struct driver *driver, int64_t then_ns)
     return true;
 }
 
+/* An attempt whose result is held back waits for the clock, too. */
+static bool has_runs(const struct driver *driver)
+{
+    return driver->attempts.len > driver->n_held || driver->n_ghosts > 0;
+}
+
 static bool move_by_hand(struct driver *driver, int64_t deadline_ns)
 {
     struct driver_virtual_clock *clock = &driver->virtual_clock;
-    if (clock->with_runs && driver->attempts.len > 0)
+    if (clock->with_runs && has_runs(driver))
         return false;
     if (deadline_ns <= clock->target_ns)
         return move_to(driver, deadline_ns);
@@ -78,7 +87,7 @@ bool driver_virtual_move(struct driver *driver)
     int64_t deadline_ns = driver_next_deadline_ns(driver);
     if (clock->is_advancing)
         return move_by_hand(driver, deadline_ns);
-    bool may_jump = clock->n_waits > 0 && driver->attempts.len == 0 && engine_is_idle(driver->engine);
+    bool may_jump = clock->n_waits > 0 && !has_runs(driver) && engine_is_idle(driver->engine, driver->n_held);
     if (!may_jump || deadline_ns == TIME_NEVER)
         return false;
     return move_to(driver, deadline_ns);

@@ -1,6 +1,6 @@
 /* The engine thread: takes what is in the inbox, steps the engine, performs effects, sleeps until the next deadline.
  * No periodic wake-ups: an idle server costs nothing. */
-#include "server/driver_private.h"
+#include "server/driver_attempt.h"
 
 #include <time.h>
 
@@ -97,6 +97,7 @@ static void begin_drain(struct driver *driver)
     driver->is_drain_begun = true;
     driver->drain_deadline_ns = time_add(clock_monotonic_ns(), driver->config.drain_timeout_ns);
     engine_set_paused(driver->engine, true);
+    driver_chaos_stop(driver);
     driver_waits_refuse(driver);
 }
 
@@ -111,7 +112,7 @@ static void continue_drain(struct driver *driver, enum driver_phase phase, bool 
         driver->drain_deadline_ns = TIME_NEVER;
         driver_attempts_abort_all(driver);
     }
-    if (phase == DRIVER_DRAINING && driver->attempts.len == 0) {
+    if (phase == DRIVER_DRAINING && driver->attempts.len == 0 && driver->n_ghosts == 0) {
         pthread_mutex_lock(&driver->lock);
         driver->phase = DRIVER_CLOSING;
         driver->is_closing = true;

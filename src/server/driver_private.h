@@ -1,7 +1,7 @@
 /* The driver's insides, shared by src/server/driver*.c only.
  *
  * Files: driver.c (create, start, stop) - driver_loop.c (the engine thread: inbox, steps, effects, drain) -
- * driver_clock.c (real and virtual time) - driver_run.c (attempts) - driver_store.c (batches and reads) -
+ * driver_clock.c (real and virtual time) - driver_run.c (attempts) - driver_chaos.c (faults on purpose) - driver_store.c (batches and reads) -
  * driver_request.c (submit, wait, cancel) - driver_show.c (get, list, counts) -
  * driver_stats.c (counters)
  *
@@ -88,6 +88,11 @@ struct driver {
     uint64_t n_attempts[DRIVER_STATUSES]; /* ended, by status */
     struct map attempts;       /* id -> struct driver_attempt */
     struct heap timeouts;      /* of attempts, on the driver's clock */
+    struct chaos chaos;
+    struct heap held;          /* attempts whose results are late on purpose */
+    uint32_t n_held;
+    struct list ghosts;        /* second runs of duplicated attempts */
+    uint32_t n_ghosts;
     struct map waits;          /* token -> struct wait_request */
     struct list submits;       /* handed to the engine and not answered */
     struct list cancels;       /* requests the engine has not answered */

@@ -1,27 +1,11 @@
 /* Attempts: from ENGINE_START to ENGINE_ATTEMPT_DONE (D5). A reply is decoded on the transport's thread, so the engine
  * thread only looks at it. */
-#include "server/driver_private.h"
+#include "server/driver_attempt.h"
 
-#include "wire/wire.h"
 #include <stdio.h>
 
 /* A decoded response points into its bytes; the arena holds arrays only. */
 #define RESPONSE_ARENA_BYTES_MAX (256u * 1024 * 1024)
-
-struct driver_attempt {
-    struct driver_event event;  /* posted when the result is there */
-    struct driver *driver;
-    struct transport_run run;
-    struct heap_node timeout;   /* on the driver's clock; the transport's own timeout is real time */
-    bool is_timed_out;
-    size_t endpoint_len;
-    /* the result: written on the transport's thread before the event is posted */
-    struct arena arena;
-    struct transport_result result;
-    bool has_response;
-    struct wire_run_response response;
-    char endpoint[];
-};
 
 static void attempt_free(struct driver_attempt *attempt)
 {
@@ -62,9 +46,8 @@ static void feed(struct driver *driver, struct driver_attempt *attempt)
         }});
 }
 
-static void handle_done(struct driver *driver, struct driver_event *event)
+void driver_attempt_end(struct driver *driver, struct driver_attempt *attempt)
 {
-    struct driver_attempt *attempt = container_of(event, struct driver_attempt, event);
     CHECK(map_remove(&driver->attempts, attempt->run.id) == attempt);
     heap_remove(&driver->timeouts, &attempt->timeout);
     /* An attempt that was called off by a stop counts as little as one lost in a crash (T2): it is made again. */
@@ -72,6 +55,14 @@ static void handle_done(struct driver *driver, struct driver_event *event)
     if (!is_dropped)
         feed(driver, attempt);
     attempt_free(attempt);
+}
+
+static void handle_done(struct driver *driver, struct driver_event *event)
+{
+    struct driver_attempt *attempt = container_of(event, struct driver_attempt, event);
+    driver_chaos_answer(driver, attempt);
+    if (!driver_chaos_hold(driver, attempt))
+        driver_attempt_end(driver, attempt);
 }
 
 /* Any thread. */
@@ -122,21 +113,34 @@ void driver_attempt_start(struct driver *driver, const struct engine_effect *eff
         return;
     }
     CHECK(heap_push(&driver->timeouts, &attempt->timeout) == DR_OK);
+    chaos_draw(&driver->chaos, effect->start.request.function, &attempt->plan);
+    if (!driver_chaos_start(driver, attempt, buf_slice(&request))) {
+        buf_deinit(&request);
+        driver_post(driver, &attempt->event);
+        return;
+    }
     size_t len;
     uint8_t *bytes = buf_steal(&request, &len);
     transport_start(driver->config.transport, &attempt->run, bytes, len);
 }
 
+static void call_off(struct driver *driver, struct driver_attempt *attempt)
+{
+    if (!driver_chaos_call_off(driver, attempt) && attempt->run.transport)
+        transport_abort(driver->config.transport, &attempt->run);
+}
+
 void driver_attempt_abort(struct driver *driver, struct id id, uint32_t number)
 {
     struct driver_attempt *attempt = map_get(&driver->attempts, id);
-    if (attempt && attempt->run.attempt == number && attempt->run.transport)
-        transport_abort(driver->config.transport, &attempt->run);
+    if (attempt && attempt->run.attempt == number)
+        call_off(driver, attempt);
 }
 
 void driver_attempts_expire(struct driver *driver, int64_t now_ns)
 {
     struct heap_node *node;
+    driver_chaos_let_go(driver, now_ns);
     while ((node = heap_peek(&driver->timeouts)) && node->key <= now_ns) {
         struct driver_attempt *attempt = container_of(node, struct driver_attempt, timeout);
         heap_remove(&driver->timeouts, node);
@@ -149,9 +153,7 @@ void driver_attempts_abort_all(struct driver *driver)
 {
     size_t cursor = 0;
     struct map_entry *entry;
-    while ((entry = map_next(&driver->attempts, &cursor))) {
-        struct driver_attempt *attempt = entry->value;
-        if (attempt->run.transport)
-            transport_abort(driver->config.transport, &attempt->run);
-    }
+    while ((entry = map_next(&driver->attempts, &cursor)))
+        call_off(driver, entry->value);
+    driver_chaos_abort_all(driver);
 }

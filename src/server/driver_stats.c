@@ -14,6 +14,8 @@ static void handle_stats(struct driver *driver, struct driver_event *event)
     struct driver_stats stats = {.groups = groups};
     driver_read_done(driver);
     engine_counts(driver->engine, &stats.engine);
+    memcpy(stats.chaos, driver->chaos.n, sizeof stats.chaos);
+    stats.has_chaos = driver->chaos.options.is_on;
     memcpy(stats.attempts, driver->n_attempts, sizeof stats.attempts);
     pthread_mutex_lock(&driver->lock);
     stats.submits = driver->n_submits;

@@ -154,6 +154,13 @@ static void write_calls(struct text *text, const struct driver_stats *driver)
         (void)snprintf(labels, sizeof labels, "{status=\"%s\"}", dr_status_name((dr_status)status));
         line(text, "attempts_total", labels, driver->attempts[status]);
     }
+    if (driver->has_chaos)
+        head(text, "chaos_total", "counter", "Faults made on purpose (--chaos), by kind.");
+    for (int kind = 0; driver->has_chaos && kind < CHAOS_KINDS; kind++) {
+        char labels[80];
+        (void)snprintf(labels, sizeof labels, "{kind=\"%s\"}", chaos_kind_name((enum chaos_kind)kind));
+        line(text, "chaos_total", labels, driver->chaos[kind]);
+    }
     single(text, "waits", "gauge", "Open Waits.", driver->waits);
     single(text, "submits", "gauge", "Submits that are not recorded yet.", driver->submits);
     single(text, "submit_bytes", "gauge", "What they hold.", driver->submit_bytes);

@@ -20,7 +20,7 @@ static void runs_a_call_and_wakes_its_waiter(void **state)
     world_expect(&world, "submit: 1 call\nstart f\nwake ok \"x\"\n");
     world_wait(&world, world.submitted[0]); /* again, when it is no longer in memory */
     world_expect(&world, "wake ok \"x\"\n");
-    assert_true(engine_is_idle(world.engine));
+    assert_true(engine_is_idle(world.engine, 0));
     world_deinit(&world);
 }
 
@@ -398,7 +398,7 @@ static void starts_nothing_while_paused(void **state)
     engine_set_paused(world.engine, true);
     world_submit(&world, ONE("f"));
     world_expect(&world, "submit: 1 call\n");
-    assert_true(engine_is_idle(world.engine));
+    assert_true(engine_is_idle(world.engine, 0));
     engine_set_paused(world.engine, false);
     world_advance(&world, 1);
     world_expect(&world, "start f\n");

@@ -632,7 +632,7 @@ static void check_all_known(void)
         if (!h.is_expiring)
             assert_int_not_equal(root->status, DR_STATUS_TIMEOUT);
     }
-    assert_true(engine_is_idle(h.engine));
+    assert_true(engine_is_idle(h.engine, 0));
 }
 
 static void run_history(uint64_t seed)

@@ -205,7 +205,7 @@ static void a_call_that_is_read_says_so_and_cannot_be_looked_at(void **state)
     world_wait(&world, world.submitted[0]);
     assert_int_equal(why_of(&world, 0).kind, ENGINE_WHY_LOADING);
     assert_null(engine_peek(world.engine, world.submitted[0]));
-    assert_false(engine_is_idle(world.engine));
+    assert_false(engine_is_idle(world.engine, 0));
     world_deinit(&world);
 }
 

@@ -1,6 +1,6 @@
 /* Durations as people write them: 500ms, 10s, 1h30m, 7d. */
-#ifndef CLI_DURATION_H
-#define CLI_DURATION_H
+#ifndef BASE_DURATION_H
+#define BASE_DURATION_H
 
 #include <stdbool.h>
 #include <stddef.h>
