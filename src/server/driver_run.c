@@ -65,6 +65,12 @@ static void handle_done(struct driver *driver, struct driver_event *event)
         driver_attempt_end(driver, attempt);
 }
 
+/* What is wrong with a message is wrong the next time, too; that memory is short is not. */
+static dr_status status_of_codec(dr_code code, dr_status status)
+{
+    return code == DR_NO_MEMORY ? DR_STATUS_TEMPORARY_ERROR : status;
+}
+
 /* Any thread. */
 static void on_done(void *arg, struct transport_run *run, struct transport_result *result)
 {
@@ -75,11 +81,11 @@ static void on_done(void *arg, struct transport_run *run, struct transport_resul
     if (result->status == DR_STATUS_OK) {
         struct dr_error error = {0};
         struct slice body = slice_of(attempt->result.body, attempt->result.len);
-        if (wire_run_response_decode(body, &attempt->arena, &attempt->response, &error) == DR_OK)
-            attempt->has_response = true;
-        else
-            transport_result_fail(&attempt->result, DR_STATUS_INVALID_RESPONSE, endpoint_of(attempt), "%s",
-                                  error.message);
+        dr_code code = wire_run_response_decode(body, &attempt->arena, &attempt->response, &error);
+        attempt->has_response = code == DR_OK;
+        if (code)
+            transport_result_fail(&attempt->result, status_of_codec(code, DR_STATUS_INVALID_RESPONSE),
+                                  endpoint_of(attempt), "%s", error.message);
     }
     driver_post(attempt->driver, &attempt->event);
 }
@@ -104,9 +110,10 @@ void driver_attempt_start(struct driver *driver, const struct engine_effect *eff
     struct buf request;
     struct dr_error error = {0};
     buf_init(&request, WIRE_MESSAGE_BYTES_MAX);
-    if (wire_run_request_encode(&effect->start.request, &request, &error) != DR_OK) {
+    dr_code code = wire_run_request_encode(&effect->start.request, &request, &error);
+    if (code) {
         buf_deinit(&request);
-        transport_result_fail(&attempt->result, DR_STATUS_PERMANENT_ERROR, endpoint,
+        transport_result_fail(&attempt->result, status_of_codec(code, DR_STATUS_PERMANENT_ERROR), endpoint,
                               "the request cannot be encoded within %u bytes: %s", WIRE_MESSAGE_BYTES_MAX,
                               error.message);
         driver_post(driver, &attempt->event);

@@ -150,6 +150,7 @@ static void child_start(const struct fault_sweep *sweep, struct child *child, un
     (void)signal(SIGABRT, on_abort);
     (void)alarm(FAULT_CHILD_S);
     index_of_run = index;
+    is_spared = false;
     prepare(sweep, which);
     sweep->run(sweep->arg);
     fault_end();

@@ -313,13 +313,25 @@ void served_check(struct served *served)
 {
     struct dr_error error = {0};
     struct store *store = NULL;
-    if (!served->path[0])
-        return;
     if (store_sqlite_open(&(struct store_sqlite_options){.path = served->path}, &store, &error))
         fail_msg("reopen: %s", error.message);
     for (unsigned i = 0; i < served->n_calls; i++)
         check_call(store, &served->calls[i]);
     store_close(store);
     served_remove(served);
-    *served = (struct served){0};
+}
+
+void served_recover(struct served *served)
+{
+    struct dr_error error = {0};
+    served->n_descriptors = 0;
+    if (served_open(served, &error))
+        fail_msg("reopen: %s", error.message);
+    served_connect(served);
+    for (unsigned i = 0; i < served->n_calls; i++)
+        if (served->calls[i].end == SERVED_CANCELLED)
+            (void)dr_client_cancel(served->client, served->calls[i].id, NULL); /* maybe it was before */
+    served_await_all(served);
+    served_close(served);
+    fault_spare(false);
 }

@@ -58,7 +58,9 @@ void served_use(struct served *served);
 void served_await_all(struct served *served);
 /* After the faults: a call more ends as it must. */
 void served_probe(struct served *served);
-/* The database has what was acknowledged; a new server ends it. In the parent. */
+/* In the parent, after a crash: a new server ends all that was acknowledged. */
+void served_recover(struct served *served);
+/* In the parent: the database has what was acknowledged. Removes it. */
 void served_check(struct served *served);
 
 #endif
