@@ -22,6 +22,8 @@ extern const struct command serve_command;
 extern const struct command get_command;
 extern const struct command list_command;
 extern const struct command cancel_command;
+extern const struct command backup_command;
+extern const struct command verify_command;
 extern const struct command sim_command;
 extern const struct command version_command;
 extern const struct command help_command;

@@ -6,7 +6,8 @@
 #include <string.h>
 
 static const struct command *const commands[] = {
-    &serve_command, &get_command, &list_command, &cancel_command, &sim_command, &version_command, &help_command,
+    &serve_command, &get_command, &list_command, &cancel_command, &backup_command,
+    &verify_command, &sim_command, &version_command, &help_command,
 };
 #define N_COMMANDS (sizeof commands / sizeof commands[0])
 

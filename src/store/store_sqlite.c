@@ -121,7 +121,7 @@ static void close_sqlite(struct store *store)
     struct store_sqlite *sqlite = sqlite_self(store);
     for (size_t i = 0; i < STATEMENT_COUNT; i++)
         sqlite3_finalize(sqlite->statements[i]);
-    sqlite3_close(sqlite->database);
+    sqlite_close_guarded(sqlite);
     map_deinit(&sqlite->damaged);
     mem_free(sqlite->path);
     mem_free(sqlite);
@@ -156,6 +156,7 @@ dr_code store_sqlite_open(const struct store_sqlite_options *options, struct sto
     sqlite->store.methods = &METHODS;
     sqlite->path = path;
     map_init(&sqlite->damaged);
+    sqlite->guard = -1;
     sqlite->list_steps_max = options->list_steps_max > 0 ? options->list_steps_max : SQLITE_LIST_STEPS_MAX;
     sqlite->durability = options->durability;
     int flags = SQLITE_OPEN_READWRITE | SQLITE_OPEN_CREATE | SQLITE_OPEN_NOMUTEX;
@@ -164,10 +165,14 @@ dr_code store_sqlite_open(const struct store_sqlite_options *options, struct sto
     if (!code)
         sqlite3_busy_timeout(sqlite->database,
                              options->busy_timeout_ms > 0 ? options->busy_timeout_ms : BUSY_TIMEOUT_MS);
-    if (!code)
+    if (!code) {
+        sqlite_put_off_checkpoints(sqlite);
         code = sqlite_add_functions(sqlite, error);
+    }
     if (!code)
         code = sqlite_set_up(sqlite, error);
+    if (!code)
+        code = sqlite_guard_checkpoints(sqlite, options->vfs == NULL, error);
     if (code) {
         close_sqlite(&sqlite->store);
         return code;

@@ -50,6 +50,7 @@ struct store_sqlite {
     int list_steps_max;
     enum store_durability durability;
     bool is_ours; /* the file's header bears our mark: what is wrong with it is damage */
+    int guard; /* holds the lock of checkpoints; or SQLITE_GUARD_... */
     bool has_payloads; /* there may be rows in `payload` */
     struct map damaged; /* calls that were told as damaged */
 };
@@ -141,6 +142,7 @@ dr_code sqlite_read_payload(struct store_sqlite *sqlite, struct id id, enum sqli
 /* store_sqlite_sum.c */
 /* DR_DATA_LOSS: the present row of a `SELECT SQLITE_ALL` is not as it was written. */
 dr_code sqlite_check_row(struct store_sqlite *sqlite, sqlite3_stmt *row, struct dr_error *error);
+bool sqlite_is_row_whole(sqlite3_stmt *row, struct id id);
 /* Columns `at`, the bytes, and `at` + 1, their sum. */
 bool sqlite_is_payload_whole(sqlite3_stmt *row, struct id id, enum sqlite_payload which, int at);
 /* The error of a damaged call; tells store_on_damaged, once for each call. */
@@ -149,7 +151,22 @@ dr_code sqlite_tell_damaged(struct store_sqlite *sqlite, struct id id, const cha
 dr_code sqlite_add_functions(struct store_sqlite *sqlite, struct dr_error *error);
 
 /* store_sqlite_open.c */
+#define SQLITE_APPLICATION_ID 0x44525031 /* "DRP1" */
+#define SQLITE_SCHEMA_VERSION 3
 dr_code sqlite_set_up(struct store_sqlite *sqlite, struct dr_error *error);
+/* The tables of the present version, in an empty database. */
+dr_code sqlite_make_schema(struct store_sqlite *sqlite, struct dr_error *error);
+
+/* store_sqlite_checkpoint.c */
+/* A lock of our own, in the page that SQLite never uses: shared by backups, exclusive during a checkpoint. */
+#define SQLITE_CHECKPOINT_BYTE (0x40000000 + 600)
+#define SQLITE_GUARD_NONE (-1) /* no real disk, no backups */
+#define SQLITE_GUARD_LATER (-2) /* no checkpoints yet */
+/* Takes checkpoints from SQLite, before the first transaction ... */
+void sqlite_put_off_checkpoints(struct store_sqlite *sqlite);
+/* ... and makes them from now on, when the log is long and no backup runs. The file must be ours alone. */
+dr_code sqlite_guard_checkpoints(struct store_sqlite *sqlite, bool is_real_disk, struct dr_error *error);
+void sqlite_close_guarded(struct store_sqlite *sqlite);
 
 /* store_sqlite_recover.c */
 /* Is there a rollback journal that begins with an empty file? Then the creation was interrupted: whatever the header

@@ -6,7 +6,7 @@
 
 #include <stdio.h>
 
-#define APPLICATION_ID 0x44525031 /* "DRP1" */
+#define APPLICATION_ID SQLITE_APPLICATION_ID
 #define SCHEMA_VERSION ((int)(sizeof MIGRATIONS / sizeof MIGRATIONS[0]))
 
 /* The n-th makes version n + 1 of version n. What has been released never changes: add another. */
@@ -55,6 +55,8 @@ static const char *const MIGRATIONS[] = {
     "error_traceback);"
     "UPDATE payload SET sum=dispatch_sum(6,call,field,bytes);",
 };
+
+_Static_assert(sizeof MIGRATIONS / sizeof MIGRATIONS[0] == SQLITE_SCHEMA_VERSION, "one step for each version");
 
 static dr_code refuse_foreign(struct store_sqlite *sqlite, struct dr_error *error)
 {
@@ -122,6 +124,11 @@ static dr_code migrate(struct store_sqlite *sqlite, int64_t version, struct dr_e
     return code;
 }
 
+dr_code sqlite_make_schema(struct store_sqlite *sqlite, struct dr_error *error)
+{
+    return migrate(sqlite, 0, error);
+}
+
 /* Before WAL mode, so that the file itself bears the mark from its first byte on: calls are only ever in the
  * WAL of a file that is known as ours. EXTRA: the end of the rollback journal must survive a loss of power as
  * well. */
@@ -182,7 +189,7 @@ dr_code sqlite_set_up(struct store_sqlite *sqlite, struct dr_error *error)
     if (!code)
         code = sqlite_execute(
             sqlite,
-            "PRAGMA wal_autocheckpoint=8000; PRAGMA cache_size=-32000;"
+            "PRAGMA cache_size=-32000;"
             "PRAGMA journal_size_limit=67108864; PRAGMA temp_store=MEMORY;",
             "open store", error);
     if (!code)

@@ -36,7 +36,7 @@ static const struct {
               {SUM_POLL, SQLITE_COLUMNS_POLL},
               {SUM_RESULT, SQLITE_COLUMNS_RESULT}};
 
-static bool is_row_whole(sqlite3_stmt *row, struct id id)
+bool sqlite_is_row_whole(sqlite3_stmt *row, struct id id)
 {
     bool is_whole = true;
     int at = 0;
@@ -75,7 +75,7 @@ dr_code sqlite_tell_damaged(struct store_sqlite *sqlite, struct id id, const cha
 dr_code sqlite_check_row(struct store_sqlite *sqlite, sqlite3_stmt *row, struct dr_error *error)
 {
     struct id id = sqlite_column_id(row, 0);
-    return !id_is_none(id) && is_row_whole(row, id) ? DR_OK : sqlite_tell_damaged(sqlite, id, "wrong sum", error);
+    return !id_is_none(id) && sqlite_is_row_whole(row, id) ? DR_OK : sqlite_tell_damaged(sqlite, id, "wrong sum", error);
 }
 
 bool sqlite_is_payload_whole(sqlite3_stmt *row, struct id id, enum sqlite_payload which, int at)
