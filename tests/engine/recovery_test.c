@@ -128,6 +128,51 @@ static void restart(struct world *world, const char *function, int64_t retry_aft
     world_event(world, &event);
 }
 
+static void a_sweep_reaches_more_children_than_one_portion(void **state)
+{
+    (void)state;
+    struct world world;
+    world_init(&world, NULL);
+    struct batch *batch = batch_create(1);
+    struct call_record parent = record_of(&world, numbered(0, 1), "parent");
+    parent.has_children = true;
+    parent.sweep_below = UINT32_MAX;
+    finish(&parent, 1);
+    for (unsigned i = 0; i < MANY; i++)
+        put(batch, child_of(&world, numbered(i, 2), parent.id));
+    put(batch, parent);
+    commit(&world, batch);
+    world_crash(&world);
+    assert_int_equal(n_live(&world), 0);
+    world_deinit(&world);
+}
+
+/* b ends before root, which is not in memory yet, has been read with the result of a. */
+static void what_was_done_before_a_crash_goes_before_what_is_done_after_it(void **state)
+{
+    (void)state;
+    struct world world;
+    world_init(&world, NULL);
+    world_submit(&world, ONE("root"));
+    world_poll(&world, "root", 2, 2, NO_WAIT, 1, TWO("a", "b"));
+    world_return(&world, "a", "A");
+    world.now_ns += NS_PER_MS; /* a crash takes time */
+    engine_destroy(world.engine);
+    world.n_attempts = 0;
+    memset(world.attempts, 0, sizeof world.attempts);
+    world.holds_reads = true;
+    world.engine = engine_create(&world.config);
+    world_event(&world, &(struct engine_event){.kind = ENGINE_RECOVER});
+    while (!world_is_running(&world, "b"))
+        world_read_one(&world);
+    buf_clear(&world.trace);
+    world_return(&world, "b", "B");
+    world.holds_reads = false;
+    world_read(&world);
+    world_expect(&world, "resume root [1 2]\n");
+    world_deinit(&world);
+}
+
 /* It is the scan for sweeps that finds it, because its own turn is far away; and soon, its own turn. */
 static void the_sweep_of_a_restart_goes_on_after_a_crash(void **state)
 {
@@ -204,6 +249,8 @@ int main(void)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(every_parent_with_mail_is_found_after_a_crash),
         cmocka_unit_test(every_sweep_goes_on_after_a_crash),
+        cmocka_unit_test(a_sweep_reaches_more_children_than_one_portion),
+        cmocka_unit_test(what_was_done_before_a_crash_goes_before_what_is_done_after_it),
         cmocka_unit_test(the_sweep_of_a_restart_goes_on_after_a_crash),
         cmocka_unit_test(what_leaves_memory_during_a_scan_is_found_again),
         cmocka_unit_test(a_retried_resume_brings_the_same_results_however_little_room_there_is),

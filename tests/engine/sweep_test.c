@@ -167,26 +167,53 @@ static void a_tail_call_and_a_crash_do_not_widen_the_sweep_of_a_restart(void **s
     world_deinit(&world);
 }
 
-/* Both sweeps are still to be done: the cancel's is the wider one. */
+/* Both sweeps are still to be done: the cancel's is the wider one, for this process and for the next. */
 static void a_cancel_widens_the_sweep_of_a_restart(void **state)
+{
+    (void)state;
+    for (int is_crash = 0; is_crash < 2; is_crash++) {
+        struct world world;
+        begin(&world);
+        world_poll(&world, "root", 1, 1, NO_WAIT, 1, TWO("a", "b"));
+        world_return(&world, "a", "A");
+        world.holds_reads = true;
+        world_fail(&world, "root", DR_STATUS_INCOMPATIBLE_STATE);
+        world_advance(&world, 1 * NS_PER_S);
+        world_poll(&world, "root", 1, 1, NO_WAIT, 3, ONE("c"));
+        world_cancel(&world, world.submitted[0]);
+        struct call_record record = world_stored(&world, world.submitted[0]);
+        assert_int_equal(record.sweep_below, UINT32_MAX);
+        record_deinit(&record);
+        world.holds_reads = false;
+        if (is_crash)
+            world_crash(&world);
+        else
+            world_read(&world);
+        struct store_counts counts;
+        assert_int_equal(store_counts(world.store, &counts, NULL), DR_OK);
+        assert_int_equal(counts.n_live, 0);
+        world_deinit(&world);
+    }
+}
+
+/* What root's record says when it is written next, and what its next cancel begins with. */
+static void a_sweep_that_is_over_does_not_come_back(void **state)
 {
     (void)state;
     struct world world;
     begin(&world);
     world_poll(&world, "root", 1, 1, NO_WAIT, 1, TWO("a", "b"));
     world_return(&world, "a", "A");
-    world.holds_reads = true;
     world_fail(&world, "root", DR_STATUS_INCOMPATIBLE_STATE);
     world_advance(&world, 1 * NS_PER_S);
-    world_poll(&world, "root", 1, 1, NO_WAIT, 3, ONE("c"));
-    world_cancel(&world, world.submitted[0]);
     struct call_record record = world_stored(&world, world.submitted[0]);
-    assert_int_equal(record.sweep_below, UINT32_MAX);
+    assert_int_equal(record.sweep_below, 0);
     record_deinit(&record);
-    world_crash(&world);
-    struct store_counts counts;
-    assert_int_equal(store_counts(world.store, &counts, NULL), DR_OK);
-    assert_int_equal(counts.n_live, 0);
+    world_fail(&world, "root", DR_STATUS_TEMPORARY_ERROR);
+    record = world_stored(&world, world.submitted[0]);
+    assert_int_equal(record.failures, 2);
+    assert_int_equal(record.sweep_below, 0);
+    record_deinit(&record);
     world_deinit(&world);
 }
 
@@ -201,6 +228,7 @@ int main(void)
         cmocka_unit_test(a_crash_does_not_widen_the_sweep_of_a_restart),
         cmocka_unit_test(a_tail_call_and_a_crash_do_not_widen_the_sweep_of_a_restart),
         cmocka_unit_test(a_cancel_widens_the_sweep_of_a_restart),
+        cmocka_unit_test(a_sweep_that_is_over_does_not_come_back),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -146,17 +146,21 @@ static void perform_read(struct world *world, const struct engine_effect *effect
     }
 }
 
+void world_read_one(struct world *world)
+{
+    struct engine_effect effect = world->reads[0];
+    world->n_reads--;
+    memmove(world->reads, world->reads + 1, world->n_reads * sizeof effect);
+    perform_read(world, &effect);
+}
+
 void world_read(struct world *world)
 {
     if (world->is_reading)
         return; /* what a read leads to waits for its turn, below */
     world->is_reading = true;
-    while (world->n_reads > 0) {
-        struct engine_effect effect = world->reads[0];
-        world->n_reads--;
-        memmove(world->reads, world->reads + 1, world->n_reads * sizeof effect);
-        perform_read(world, &effect);
-    }
+    while (world->n_reads > 0)
+        world_read_one(world);
     world->is_reading = false;
 }
 

@@ -81,6 +81,7 @@ void world_cancel(struct world *world, struct id id);
 void world_advance(struct world *world, int64_t duration_ns);
 void world_commit(struct world *world); /* releases held batches */
 void world_read(struct world *world);   /* performs held reads */
+void world_read_one(struct world *world); /* the first of them */
 void world_event(struct world *world, const struct engine_event *event);
 
 /* Replies to the attempt of `function` in flight. */
