@@ -132,6 +132,47 @@ static void many_results_go_in_portions_at_once(void **state)
     world_deinit(&world);
 }
 
+/* More of them than one portion, done at one moment, and a parent that still waits for them. */
+static void a_purge_goes_on_behind_what_is_needed(void **state)
+{
+    (void)state;
+    struct world world;
+    world_init(&world, NULL);
+    struct batch *batch = batch_create(1);
+    struct call_record parent = {.id = {{2}}, .root = {{2}}, .project = 1, .generation = 1, .state = CALL_SUSPENDED};
+    parent.created_ns = world.now_ns;
+    parent.expires_ns = parent.wake_ns = world.now_ns + 7 * 24 * HOUR_NS;
+    parent.due_ns = TIME_NEVER;
+    parent.has_children = true;
+    parent.endpoint = blob_create(slice_text("http://a"));
+    parent.function = blob_create(slice_text("parent"));
+    batch_add(batch, BATCH_INSERT, 0, &parent);
+    for (unsigned i = 0; i < 2500; i++) {
+        struct call_record child = {.id = {{1, (uint8_t)(i >> 8), (uint8_t)i}}, .parent = parent.id, .root = parent.id};
+        child.project = child.parent_generation = child.generation = 1;
+        child.state = CALL_DONE;
+        child.mail = CALL_MAIL_OPEN;
+        child.created_ns = child.done_ns = world.now_ns;
+        child.expires_ns = parent.expires_ns;
+        child.done_sequence = i + 1;
+        child.status = DR_STATUS_OK;
+        child.endpoint = blob_ref(parent.endpoint);
+        child.function = blob_ref(parent.function);
+        batch_add(batch, BATCH_INSERT, 0, &child);
+        record_deinit(&child);
+    }
+    record_deinit(&parent);
+    assert_int_equal(store_commit(world.store, &batch, 1, NULL), DR_OK);
+    batch_destroy(batch);
+    struct id x = finish_one(&world, "x");
+    world_advance(&world, 24 * HOUR_NS + 2 * NS_PER_S);
+    assert_false(is_stored(&world, x));
+    struct store_counts counts;
+    assert_int_equal(store_counts(world.store, &counts, NULL), DR_OK);
+    assert_int_equal(counts.n_done, 2500);
+    world_deinit(&world);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -140,6 +181,7 @@ int main(void)
         cmocka_unit_test(results_that_are_needed_cost_few_purges),
         cmocka_unit_test(a_call_that_ends_during_a_purge_is_purged_in_time),
         cmocka_unit_test(many_results_go_in_portions_at_once),
+        cmocka_unit_test(a_purge_goes_on_behind_what_is_needed),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

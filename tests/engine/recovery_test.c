@@ -208,11 +208,11 @@ static void what_leaves_memory_during_a_scan_is_found_again(void **state)
     world_submit(&world, ONE("h"));
     world_lose(&world, "h", DR_STATUS_TEMPORARY_ERROR, 3 * NS_PER_S);
     assert_null(engine_peek(world.engine, world_id(&world, "g")));
+    world_cancel(&world, world_id(&world, "h")); /* room again: nothing else leaves memory */
     world.holds_reads = false;
     world_read(&world);
     world_advance(&world, 10 * NS_PER_S);
     assert_true(world_is_running(&world, "g"));
-    assert_true(world_is_running(&world, "h"));
     assert_true(world_is_running(&world, "far"));
     world_deinit(&world);
 }
@@ -244,6 +244,57 @@ static void a_retried_resume_brings_the_same_results_however_little_room_there_i
     world_deinit(&world);
 }
 
+static void an_engine_that_has_nothing_to_do_sleeps(void **state)
+{
+    (void)state;
+    static const char *const NAMES[] = {"a", "b", "c"};
+    struct world world;
+    world_init(&world, &(struct engine_config){.resident_max = 1});
+    for (int i = 0; i < 3; i++) { /* they leave memory, and are read again */
+        world_submit(&world, 1, &NAMES[i]);
+        world_lose(&world, NAMES[i], DR_STATUS_TEMPORARY_ERROR, 2 * NS_PER_S);
+    }
+    world_advance(&world, 10 * NS_PER_S);
+    for (int i = 0; i < 3; i++)
+        world_return(&world, NAMES[i], "");
+    world_advance(&world, 30 * NS_PER_S);
+    assert_true(world.deadline_ns >= world.now_ns + 3600 * NS_PER_S); /* the purge */
+    world_deinit(&world);
+}
+
+static void put_due(struct world *world, struct batch *batch, struct id id, struct id root, int64_t after_ns)
+{
+    struct call_record record = record_of(world, id, "f");
+    record.root = root;
+    record.state = CALL_SCHEDULED;
+    record.wake_ns = record.due_ns = world->now_ns - NS_PER_S + after_ns;
+    put(batch, record);
+}
+
+/* Behind a tree that fills portion after portion, and for which there is no room, lies a small one, for which there is. */
+static void a_pass_over_a_huge_tree_makes_no_pauses(void **state)
+{
+    (void)state;
+    enum { HUGE_CALLS = 5 * 4096, OTHERS = 5 };
+    struct world world;
+    world_init(&world, &(struct engine_config){.in_flight_max = 1, .resident_max = 9, .tree_resident_max = 5});
+    struct batch *batch = batch_create(1);
+    struct id huge = {{1}}, small = {{4}};
+    for (unsigned i = 0; i < HUGE_CALLS; i++)
+        put_due(&world, batch, numbered(i, 1), huge, 0);
+    for (unsigned i = 0; i < OTHERS; i++)
+        put_due(&world, batch, (struct id){{3, (uint8_t)i}}, (struct id){{3, (uint8_t)i}}, 1);
+    put_due(&world, batch, small, small, 2);
+    commit(&world, batch);
+    world_crash(&world);
+    assert_null(engine_peek(world.engine, small));
+    for (unsigned i = 0; i < OTHERS; i++)
+        world_cancel(&world, (struct id){{3, (uint8_t)i}});
+    world_advance(&world, NS_PER_S + 100 * NS_PER_MS);
+    assert_non_null(engine_peek(world.engine, small));
+    world_deinit(&world);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -254,6 +305,8 @@ int main(void)
         cmocka_unit_test(the_sweep_of_a_restart_goes_on_after_a_crash),
         cmocka_unit_test(what_leaves_memory_during_a_scan_is_found_again),
         cmocka_unit_test(a_retried_resume_brings_the_same_results_however_little_room_there_is),
+        cmocka_unit_test(an_engine_that_has_nothing_to_do_sleeps),
+        cmocka_unit_test(a_pass_over_a_huge_tree_makes_no_pauses),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
