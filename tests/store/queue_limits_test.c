@@ -154,6 +154,35 @@ static void a_group_is_bounded_by_its_batches(void **state)
     sem_destroy(&gate.open);
 }
 
+static void a_group_that_fails_is_tried_again_whole(void **state)
+{
+    (void)state;
+    struct failing failing;
+    struct gate gate;
+    sem_t done;
+    sem_init(&done, 0, 0);
+    sem_init(&gate.entered, 0, 0);
+    sem_init(&gate.open, 0, 0);
+    libc.is_waiting_faked = true;
+    struct store_queue *queue = start(&failing, 2);
+    store_queue_run(queue, pass_gate, &gate);
+    while (sem_wait(&gate.entered) != 0)
+        ;
+    for (uint64_t i = 1; i <= 3; i++)
+        store_queue_commit(queue, batch_create(i), post, &done);
+    sem_post(&gate.open);
+    for (int i = 0; i < 3; i++)
+        while (sem_wait(&done) != 0)
+            ;
+    store_queue_stop(queue);
+    libc.is_waiting_faked = false;
+    assert_int_equal(failing.n_commits, 1);
+    assert_int_equal(failing.sizes[0], 3);
+    sem_destroy(&gate.entered);
+    sem_destroy(&gate.open);
+    sem_destroy(&done);
+}
+
 static void a_queue_that_gets_no_thread_is_refused(void **state)
 {
     (void)state;
@@ -208,6 +237,7 @@ int main(void)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(pauses_double_up_to_five_seconds),
         cmocka_unit_test(a_group_is_bounded_by_its_batches),
+        cmocka_unit_test(a_group_that_fails_is_tried_again_whole),
         cmocka_unit_test(a_queue_that_gets_no_thread_is_refused),
         cmocka_unit_test(starting_survives_any_failed_allocation),
         cmocka_unit_test(a_memory_store_survives_any_failed_allocation),
