@@ -208,7 +208,8 @@ const char *http_outcome_name(enum http_outcome outcome)
         [HTTP_DNS_FAILED] = "dns_failed",   [HTTP_CONNECT_FAILED] = "connect_failed",
         [HTTP_TLS_FAILED] = "tls_failed",   [HTTP_TIMED_OUT] = "timed_out",
         [HTTP_BROKEN] = "broken",           [HTTP_TOO_LARGE] = "too_large",
-        [HTTP_CANCELLED] = "cancelled",     [HTTP_FAILED] = "failed",
+        [HTTP_CANCELLED] = "cancelled",     [HTTP_NO_MEMORY] = "no_memory",
+        [HTTP_FAILED] = "failed",
     };
     return names[outcome];
 }
@@ -220,6 +221,8 @@ static enum http_outcome outcome_of_abort(enum call_abort abort)
         return HTTP_BROKEN;
     case ABORT_BODY:
         return HTTP_TOO_LARGE;
+    case ABORT_MEMORY:
+        return HTTP_NO_MEMORY;
     default:
         return HTTP_FAILED;
     }
@@ -264,6 +267,8 @@ static enum http_outcome outcome_of(const struct http_call *call, CURLcode code,
         return HTTP_BROKEN;
     case CURLE_FILESIZE_EXCEEDED:
         return HTTP_TOO_LARGE;
+    case CURLE_OUT_OF_MEMORY: /* also libcurl's word for a header line that is too long */
+        return call->header_bytes && !call->are_headers_complete ? HTTP_BROKEN : HTTP_NO_MEMORY;
     case CURLE_WRITE_ERROR:
         return outcome_of_abort(call->abort);
     default:

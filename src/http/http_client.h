@@ -49,7 +49,8 @@ enum http_outcome {
     HTTP_BROKEN,        /* not HTTP, headers too large, or the connection ended inside the response */
     HTTP_TOO_LARGE,     /* body above response_bytes_max */
     HTTP_CANCELLED,     /* http_client_cancel, or the client is being destroyed */
-    HTTP_FAILED,        /* anything else: out of memory, ... */
+    HTTP_NO_MEMORY,
+    HTTP_FAILED,        /* anything else */
 };
 
 /* Borrowed until the callback returns, but for `body`. */

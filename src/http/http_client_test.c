@@ -467,7 +467,7 @@ static void bounds_the_headers_of_a_reply(void **state)
     memset(answer, 'x', sizeof(answer) - 1);
     memcpy(answer, "HTTP/1.1 200 OK\r\nX: ", 20);
     ask(client, &reply, answer, 0);
-    assert_in_set(reply.result.outcome, ((unsigned long[]){HTTP_BROKEN, HTTP_FAILED}), 2);
+    assert_int_equal(reply.result.outcome, HTTP_BROKEN);
     reply_deinit(&reply);
     http_client_destroy(client);
 }

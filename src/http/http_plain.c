@@ -203,7 +203,7 @@ static void start_posted(struct http_plain *plain)
         struct plain_post *post = container_of(node, struct plain_post, node);
         post->timer.on_time = on_post_time;
         if (!plain_timer_arm(plain, &post->timer, post->timer.node.key))
-            plain_post_fail(plain, post, HTTP_FAILED, "out of memory");
+            plain_post_fail(plain, post, HTTP_NO_MEMORY, "out of memory");
         else if (post->is_url_bad)
             plain_post_fail(plain, post, HTTP_BAD_REQUEST, "the URL is malformed, or not of plain http");
         else

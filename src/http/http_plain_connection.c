@@ -78,7 +78,7 @@ static void try_again(struct plain_connection *connection)
     struct plain_post *post = take_post(connection);
     plain_connection_close(connection);
     if (!plain_connection_open(host, post))
-        plain_post_fail(host->plain, post, HTTP_FAILED, "out of memory");
+        plain_post_fail(host->plain, post, HTTP_NO_MEMORY, "out of memory");
 }
 
 static void connection_ended(struct plain_connection *connection, int status)
@@ -230,7 +230,7 @@ static void try_next_address(struct plain_connection *connection, const char *ca
     plain_connection_close(connection);
     post->address = next;
     if (!plain_connection_open(host, post))
-        plain_post_fail(host->plain, post, HTTP_FAILED, "out of memory");
+        plain_post_fail(host->plain, post, HTTP_NO_MEMORY, "out of memory");
 }
 
 static void on_connected(uv_connect_t *request, int status)
@@ -268,7 +268,7 @@ static void start_connect(struct plain_connection *connection)
     const struct sockaddr *address = (const struct sockaddr *)&connection->host->addresses[connection->address];
     int64_t until_ns = time_add(clock_monotonic_ns(), plain->config.connect_timeout_ns);
     if (!plain_timer_arm(plain, &connection->timer, until_ns)) {
-        fail(connection, HTTP_FAILED, "out of memory");
+        fail(connection, HTTP_NO_MEMORY, "out of memory");
         return;
     }
     int rc = uv_tcp_connect(&connection->connect, &connection->socket, address, on_connected);

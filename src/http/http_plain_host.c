@@ -210,7 +210,7 @@ void plain_host_serve(struct plain_host *host)
         if (connection)
             plain_connection_use(connection, post);
         else if (!plain_connection_open(host, post))
-            plain_post_fail(plain, post, HTTP_FAILED, "out of memory");
+            plain_post_fail(plain, post, HTTP_NO_MEMORY, "out of memory");
     }
 }
 
@@ -227,7 +227,7 @@ void plain_host_start(struct http_plain *plain, struct plain_post *post)
 {
     struct plain_host *host = find_or_add(plain, post->host_name, post->port);
     if (!host) {
-        plain_post_fail(plain, post, HTTP_FAILED, "out of memory");
+        plain_post_fail(plain, post, HTTP_NO_MEMORY, "out of memory");
         return;
     }
     post->host = host;

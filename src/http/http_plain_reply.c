@@ -88,7 +88,7 @@ static int on_body(llhttp_t *parser, const char *data, size_t len)
     struct plain_connection *connection = of(parser);
     dr_code code = buf_append(&connection->body, slice_of(data, len));
     if (code)
-        connection->failure = code == DR_RESOURCE_EXHAUSTED ? HTTP_TOO_LARGE : HTTP_FAILED;
+        connection->failure = code == DR_RESOURCE_EXHAUSTED ? HTTP_TOO_LARGE : HTTP_NO_MEMORY;
     return code ? HPE_USER : 0;
 }
 

@@ -60,6 +60,8 @@ static dr_code code_of_outcome(enum http_outcome outcome)
         return DR_RESOURCE_EXHAUSTED;
     case HTTP_CANCELLED:
         return DR_CANCELED;
+    case HTTP_NO_MEMORY:
+        return DR_NO_MEMORY;
     default:
         return DR_INTERNAL;
     }

@@ -73,6 +73,7 @@ static dr_status status_of_outcome(enum http_outcome outcome)
     case HTTP_TOO_LARGE:
         return DR_STATUS_INVALID_RESPONSE; /* it would be as large the next time */
     case HTTP_RESPONDED:
+    case HTTP_NO_MEMORY:
     case HTTP_FAILED:
         break;
     }

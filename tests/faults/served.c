@@ -174,14 +174,18 @@ void served_close(struct served *served)
 
 /* ---- the client ---- */
 
-void served_connect(struct served *served)
+dr_code served_client_open(struct served *served, struct dr_error *error)
 {
     char url[64];
-    struct dr_error error = {0};
     (void)snprintf(url, sizeof url, "http://127.0.0.1:%u", server_port(served->server));
     struct dr_client_options options = {.api_key = API_KEY, .api_url = url};
+    return dr_client_open(&options, &served->client, error);
+}
+
+void served_connect(struct served *served)
+{
     fault_spare(true);
-    CHILD_CHECK(dr_client_open(&options, &served->client, &error) == DR_OK);
+    CHILD_CHECK(served_client_open(served, NULL) == DR_OK);
 }
 
 /* An error is there because of a fault, and says that one may try again. */

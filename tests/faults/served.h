@@ -50,7 +50,9 @@ dr_code served_open(struct served *served, struct dr_error *error);
 void served_close(struct served *served);
 void served_remove(struct served *served);
 
-/* A client of the server that meets no faults. */
+/* A client of the server that may meet faults. */
+dr_code served_client_open(struct served *served, struct dr_error *error);
+/* One that meets none; and from now on this thread meets none. */
 void served_connect(struct served *served);
 /* Submits, shows, cancels and awaits calls of every kind, and again when a fault is in the way. */
 void served_use(struct served *served);
