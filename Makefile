@@ -17,7 +17,7 @@ COVERAGE = -DCMAKE_BUILD_TYPE=Debug "-DCMAKE_C_FLAGS=--coverage -O0 -fprofile-up
 compile = cmake -S . -B $(1) -G Ninja --log-level=WARNING $(2) && cmake --build $(1) -j $(JOBS)
 run_tests = ctest --test-dir $(1) --output-on-failure --no-tests=error -j $(JOBS) $(TESTS)
 
-.PHONY: build packages test run bench tidy coverage tsan valgrind fuzz sim install clean help
+.PHONY: build packages test run bench tidy coverage mutation tsan valgrind fuzz sim install clean help
 
 build: packages
 	@$(call compile,$(BUILD),$(RELEASE))
@@ -53,6 +53,12 @@ coverage: packages
 	@find $(BUILD)/coverage -name '*.gcda' -delete
 	@ctest --test-dir $(BUILD)/coverage --output-on-failure -j $(JOBS) -R '^(engine|store|server_driver)_'
 	@python3 tools/coverage.py $(BUILD)/coverage --write tests/COVERAGE.md --need-lines 95 --need-branches 90
+
+# Deliberate faults in engine, store and driver, one at a time: does a test notice, does the simulator? The answers go to
+# tests/mutation/RESULTS.md. About an hour on two cores; tests/mutation/mutate.py --only NAME runs some of it.
+mutation: packages
+	@python3 tests/mutation/mutate.py --jobs $(JOBS)
+	@python3 tests/mutation/mutate.py --sim --jobs $(JOBS)
 
 # So many runs of the simulator (docs/design/simulator.md), from seed SEED on: make sim SEEDS=1000000
 SEEDS ?= 10000
