@@ -61,10 +61,17 @@ static void on_trouble(void *arg, dr_code code, const char *message)
 {
     (void)arg;
     if (code)
-        log_write(LOG_ERROR, "the store fails; commits are tried again", "code", dr_code_name(code), "cause", message,
+        log_write(LOG_ERROR, "the store fails; it is tried again", "code", dr_code_name(code), "cause", message,
                   NULL);
     else
         log_write(LOG_INFO, "the store works again", NULL);
+}
+
+static void on_damaged(void *arg, struct id id, const char *message)
+{
+    char text[ID_TEXT_SIZE];
+    (void)arg;
+    log_write(LOG_ERROR, "a record is damaged", "call", id_format(id, text), "cause", message, NULL);
 }
 
 static dr_code open_store(const struct serve_options *options, struct store **ret_store, struct dr_error *error)
@@ -87,6 +94,7 @@ static struct driver_config driver_config_of(const struct serve_options *options
         .clock = (enum driver_clock)options->clock,
         .drain_timeout_ns = options->drain_timeout_ns > 0 ? options->drain_timeout_ns : -1,
         .on_trouble = on_trouble,
+        .on_damaged = on_damaged,
     };
 }
 

@@ -80,6 +80,16 @@ static bool is_found(const struct call *call)
     return call->record.state != 0;
 }
 
+void cancel_refuse_asks(struct engine *engine, struct call *call, dr_code code, const char *message)
+{
+    struct list *node;
+    while ((node = list_pop_front(&call->asks))) {
+        struct ask *ask = container_of(node, struct ask, node);
+        answer(engine, ask->token, code, message);
+        mem_free(ask);
+    }
+}
+
 /* The placeholder has been filled, or there is no such call. A live call ends here when anyone who may asked for it. */
 void cancel_answer_asks(struct engine *engine, struct call *call)
 {

@@ -41,6 +41,8 @@ struct engine *engine_create(const struct engine_config *config)
     seed_random(&engine->random, config->seed);
     engine->ids.random = &engine->random;
     engine->now_ns = INT64_MIN;
+    for (int kind = 0; kind < SCAN_KINDS; kind++)
+        engine->scan_retry_ns[kind] = INT64_MIN;
     map_init(&engine->resident);
     map_init(&engine->attempts);
     map_init(&engine->waiters);
@@ -139,6 +141,9 @@ static void process(struct engine *engine, const struct engine_event *event)
     case ENGINE_PURGED:
         purge_purged(engine, event);
         return;
+    case ENGINE_READ_FAILED:
+        read_failed(engine, event);
+        return;
     }
     CHECK(!"a known event");
 }
@@ -149,7 +154,9 @@ static void fire_timers(struct engine *engine)
     struct heap_node *node;
     while ((node = heap_peek(&engine->timers)) && node->key <= engine->now_ns) {
         struct call *call = container_of(node, struct call, timer);
-        if (call->record.expires_ns <= engine->now_ns)
+        if (call->phase == PHASE_LOADING)
+            resident_load_again(engine, call);
+        else if (call->record.expires_ns <= engine->now_ns)
             cancel_expire(engine, call);
         else
             resident_set_ready(engine, call);

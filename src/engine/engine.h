@@ -11,7 +11,8 @@
  *  D3  Perform the effects of each update at once. The engine itself holds an effect back until the batch it depends
  *      on is durable; effect.after_batch names it so that a driver can assert it.
  *  D4  Perform a read effect (ENGINE_LOAD ... ENGINE_PURGE) so that it sees every batch handed out before it,
- *      and feed the matching event exactly once.
+ *      and feed the matching event exactly once, or ENGINE_READ_FAILED: the engine orders the read again later. Only a
+ *      load that failed with DR_DATA_LOSS is final: that call is left alone, and who waits for it gets the error.
  *  D5  Answer each ENGINE_START by exactly one ENGINE_ATTEMPT_DONE with the same id and attempt number.
  *  D6  Feed ENGINE_TICK when update.next_deadline_ns is reached.
  *
@@ -55,7 +56,8 @@ enum engine_event_kind {
     ENGINE_CHILDREN_SCANNED,
     ENGINE_MAIL_SCANNED,
     ENGINE_SWEEPS_SCANNED,
-    ENGINE_PURGED
+    ENGINE_PURGED,
+    ENGINE_READ_FAILED      /* instead of any of these */
 };
 
 struct engine_event {
@@ -105,6 +107,12 @@ struct engine_event {
             size_t n;                     /* fewer than the limit asked for = the end */
         } found;
         struct purge_result purged;
+        struct {
+            int effect;                   /* enum engine_effect_kind of the read */
+            struct id id;                 /* of a load */
+            dr_code code;
+            const char *message;          /* borrowed */
+        } read_failed;
     };
 };
 

@@ -22,6 +22,7 @@
 #define ENGINE_SCAN_LIMIT 4096u
 #define ENGINE_SCAN_BYTES_MAX 64000000u
 #define ENGINE_SWEEP_LIMIT 256u
+#define ENGINE_READ_RETRY_NS NS_PER_S /* after a read that failed */
 #define ENGINE_MAIL_SCAN_LIMIT 1024u
 #define ENGINE_BACKLOG_PAUSE_NS (1 * NS_PER_S)
 #define ENGINE_BACKLOG_PAUSE_FACTOR 8 /* a pause is so many times as long as the pass before it ... */
@@ -116,7 +117,7 @@ struct sweep {
     uint32_t below_generation;
 };
 
-enum scan_kind { SCAN_NONE = 0, SCAN_EDGE, SCAN_BACKLOG, SCAN_CHILDREN, SCAN_MAIL, SCAN_SWEEPS };
+enum scan_kind { SCAN_NONE = 0, SCAN_EDGE, SCAN_BACKLOG, SCAN_CHILDREN, SCAN_MAIL, SCAN_SWEEPS, SCAN_KINDS };
 
 struct position { /* in the order of deadlines */
     int64_t wake_ns;
@@ -161,6 +162,7 @@ struct engine {
     int64_t far_wake_ns;         /* lower bound of the wakes behind the edge that are not resident */
     enum scan_kind scan;         /* under way */
     enum scan_kind last_scan;
+    int64_t scan_retry_ns[SCAN_KINDS]; /* after a failure: not before this */
     int64_t edge_until_ns;       /* of the edge scan under way */
     struct position edge_floor;  /* lowest position behind the edge that left memory during it */
     bool has_backlog;            /* due calls that found no room (E2) */
@@ -209,6 +211,9 @@ void backlog_add(struct engine *engine, struct position at);
 struct call *resident_get(const struct engine *engine, struct id id); /* also placeholders */
 struct call *resident_create(struct engine *engine, struct call_record *record); /* moves; phase idle, not placed */
 struct call *resident_placeholder(struct engine *engine, struct id id);
+/* The load of a placeholder failed: it is ordered again after ENGINE_READ_RETRY_NS, by the call's timer. */
+void resident_load_later(struct engine *engine, struct call *call);
+void resident_load_again(struct engine *engine, struct call *call);
 /* Moves a record into a placeholder. */
 void resident_fill(struct call *call, struct call_record *record);
 void resident_remove(struct engine *engine, struct call *call); /* out of memory, freed */
@@ -224,6 +229,7 @@ void resident_deinit(struct engine *engine);
 
 /* read.c */
 void read_loaded(struct engine *engine, const struct engine_event *event);
+void read_failed(struct engine *engine, const struct engine_event *event);
 void read_next_scan(struct engine *engine); /* starts a scan when one is due and none is under way */
 void read_due_scanned(struct engine *engine, const struct engine_event *event);
 void read_children_scanned(struct engine *engine, const struct engine_event *event);
@@ -236,6 +242,7 @@ void purge_recover(struct engine *engine);
 void purge_plan(struct engine *engine); /* a call is done: it will have to go */
 void purge_maybe(struct engine *engine);
 void purge_purged(struct engine *engine, const struct engine_event *event);
+void purge_failed(struct engine *engine);
 int64_t purge_deadline(const struct engine *engine);
 
 /* submit.c */
@@ -285,6 +292,7 @@ void mail_fix_delivery(struct engine *engine, struct call *call);
 /* cancel.c */
 void cancel_asked(struct engine *engine, const struct engine_event *event);
 void cancel_answer_asks(struct engine *engine, struct call *call); /* after loading */
+void cancel_refuse_asks(struct engine *engine, struct call *call, dr_code code, const char *message);
 void cancel_call(struct engine *engine, struct call *call, const char *message, bool is_mailed);
 void cancel_expire(struct engine *engine, struct call *call);
 
@@ -302,6 +310,7 @@ void wait_wake(struct engine *engine, const struct call_record *record, uint64_t
  * could tell whether the call was done, are told now. */
 void wait_loaded(struct engine *engine, const struct call_record *record);
 void wait_not_found(struct engine *engine, struct id id);
+void wait_refuse(struct engine *engine, struct id id, dr_code code, const char *message);
 void wait_deinit(struct engine *engine);
 
 /* Copies; an absent slice (data NULL) gives NULL. Aborts when out of memory. */

@@ -75,6 +75,13 @@ void purge_purged(struct engine *engine, const struct engine_event *event)
     engine->next_purge_ns = when < engine->next_purge_ns ? when : engine->next_purge_ns;
 }
 
+void purge_failed(struct engine *engine)
+{
+    CHECK(engine->is_purging);
+    engine->is_purging = false;
+    engine->next_purge_ns = time_add(engine->now_ns, ENGINE_READ_RETRY_NS);
+}
+
 int64_t purge_deadline(const struct engine *engine)
 {
     if (engine->is_purging)

@@ -123,6 +123,8 @@ static void start_id_scan(struct engine *engine, enum engine_effect_kind kind, s
 
 static bool wants_scan(const struct engine *engine, enum scan_kind kind)
 {
+    if (engine->now_ns < engine->scan_retry_ns[kind])
+        return false;
     switch (kind) {
     case SCAN_EDGE:
         return engine->far_wake_ns <= time_add(engine->now_ns, ENGINE_LOOK_AHEAD_NS);
@@ -135,6 +137,7 @@ static bool wants_scan(const struct engine *engine, enum scan_kind kind)
     case SCAN_SWEEPS:
         return engine->has_sweeps_to_scan;
     case SCAN_NONE:
+    case SCAN_KINDS:
         break;
     }
     return false;
@@ -319,13 +322,58 @@ void read_children_scanned(struct engine *engine, const struct engine_event *eve
         record_deinit(&event->found.records[i]);
 }
 
+/* Nothing has changed by a scan that failed, but that the edge must be looked for again. */
+static void scan_failed(struct engine *engine)
+{
+    enum scan_kind kind = engine->scan;
+    if (kind == SCAN_EDGE)
+        engine->far_wake_ns = engine->now_ns;
+    engine->scan_retry_ns[kind] = time_add(engine->now_ns, ENGINE_READ_RETRY_NS);
+    scan_over(engine, kind);
+}
+
+static void load_failed(struct engine *engine, const struct engine_event *event)
+{
+    struct call *call = resident_get(engine, event->read_failed.id);
+    CHECK(call && call->phase == PHASE_LOADING);
+    if (event->read_failed.code != DR_DATA_LOSS) {
+        resident_load_later(engine, call);
+        return;
+    }
+    engine->n_loading--;
+    wait_refuse(engine, call->record.id, DR_DATA_LOSS, event->read_failed.message);
+    cancel_refuse_asks(engine, call, DR_DATA_LOSS, event->read_failed.message);
+    resident_remove(engine, call);
+}
+
+void read_failed(struct engine *engine, const struct engine_event *event)
+{
+    if (event->read_failed.effect == ENGINE_LOAD)
+        load_failed(engine, event);
+    else if (event->read_failed.effect == ENGINE_PURGE)
+        purge_failed(engine);
+    else
+        scan_failed(engine);
+}
+
+static int64_t not_before(int64_t when, int64_t least)
+{
+    return when < least ? least : when;
+}
+
 /* When the next scan is due by time alone. */
 int64_t read_deadline(const struct engine *engine)
 {
     if (engine->scan != SCAN_NONE)
         return TIME_NEVER;
-    int64_t when = engine->far_wake_ns == TIME_NEVER ? TIME_NEVER : time_add(engine->far_wake_ns, -ENGINE_LOOK_AHEAD_NS);
-    if (engine->has_backlog && engine->next_backlog_ns < when)
-        when = engine->next_backlog_ns;
+    const int64_t *retry_ns = engine->scan_retry_ns;
+    int64_t when = TIME_NEVER;
+    if (engine->far_wake_ns != TIME_NEVER)
+        when = not_before(time_add(engine->far_wake_ns, -ENGINE_LOOK_AHEAD_NS), retry_ns[SCAN_EDGE]);
+    if (engine->has_backlog && not_before(engine->next_backlog_ns, retry_ns[SCAN_BACKLOG]) < when)
+        when = not_before(engine->next_backlog_ns, retry_ns[SCAN_BACKLOG]);
+    for (int kind = SCAN_CHILDREN; kind < SCAN_KINDS; kind++) /* else they begin at once */
+        if (engine->now_ns < retry_ns[kind] && retry_ns[kind] < when)
+            when = retry_ns[kind];
     return when;
 }

@@ -40,6 +40,21 @@ struct call *resident_placeholder(struct engine *engine, struct id id)
     return create(engine, id, PHASE_LOADING);
 }
 
+void resident_load_later(struct engine *engine, struct call *call)
+{
+    CHECK(call->phase == PHASE_LOADING && !heap_has(&call->timer));
+    engine->n_loading--;
+    call->timer.key = time_add(engine->now_ns, ENGINE_READ_RETRY_NS);
+    CHECK(heap_push(&engine->timers, &call->timer) == DR_OK);
+}
+
+void resident_load_again(struct engine *engine, struct call *call)
+{
+    heap_remove(&engine->timers, &call->timer);
+    engine->n_loading++;
+    output_effect(engine, ENGINE_LOAD, 0)->read.id = call->record.id;
+}
+
 void resident_fill(struct call *call, struct call_record *record)
 {
     CHECK(call->phase == PHASE_LOADING);

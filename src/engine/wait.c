@@ -139,14 +139,19 @@ void wait_loaded(struct engine *engine, const struct call_record *record)
     }
 }
 
-void wait_not_found(struct engine *engine, struct id id)
+void wait_refuse(struct engine *engine, struct id id, dr_code code, const char *message)
 {
     struct waiters_of *of;
     while ((of = map_get(&engine->waiters, id))) {
         struct waiter *waiter = container_of(of->list.next, struct waiter, node);
-        wake(engine, waiter->token, 0, DR_NOT_FOUND, "there is no call with this id");
+        wake(engine, waiter->token, 0, code, message);
         remove_waiter(engine, waiter);
     }
+}
+
+void wait_not_found(struct engine *engine, struct id id)
+{
+    wait_refuse(engine, id, DR_NOT_FOUND, "there is no call with this id");
 }
 
 void wait_deinit(struct engine *engine)

@@ -50,7 +50,9 @@ struct driver_config {
     int64_t drain_timeout_ns;      /* [DRIVER_DRAIN_TIMEOUT_NS] real time; < 0 = attempts are called off at once */
     /* Something an operator should know (the disk is full, commits are tried again). Any thread; may be NULL. */
     void (*on_trouble)(void *arg, dr_code code, const char *message);
-    void *trouble_arg;
+    /* A call is not as it was written; once for each. On the store's thread; may be NULL. */
+    void (*on_damaged)(void *arg, struct id id, const char *message);
+    void *trouble_arg;             /* of both */
 };
 
 /* A call as shown to people. */
@@ -110,6 +112,8 @@ struct driver_stats {
     uint64_t batches;                   /* durable */
     uint64_t batches_waiting;           /* now */
     uint64_t store_failures;            /* how often commits began to fail */
+    uint64_t store_read_failures;
+    uint64_t store_damaged;        /* calls found damaged since the start */
     bool is_store_failing;              /* now */
     const struct scheduler_group_view *groups; /* borrowed; at most DRIVER_GROUPS_SHOWN_MAX */
     size_t n_groups;

@@ -68,6 +68,9 @@ struct driver {
     bool is_durable_told;      /* ... and not looked at yet */
     bool is_store_troubled;    /* commits fail and are tried again */
     uint64_t n_store_failures; /* how often that began */
+    uint64_t n_read_failures;
+    int64_t next_read_report_ns;
+    uint64_t n_damaged;        /* calls found damaged */
     enum driver_phase phase;
     bool is_stop_begun;
     bool is_hurrying;          /* the drain timeout is over */

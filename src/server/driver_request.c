@@ -102,6 +102,8 @@ static dr_code count_submit(struct driver *driver, size_t n_bytes, struct dr_err
     dr_code code = driver_check_accepting(driver, error);
     if (code)
         return code;
+    if (driver->is_store_troubled) /* those that came before wait for it; more would only fill the memory */
+        return error_set(error, DR_UNAVAILABLE, "the store fails, nothing can be recorded now; try again later");
     if (driver->n_submits >= driver->config.submits_max)
         return error_set(error, DR_RESOURCE_EXHAUSTED, "%u requests wait to be recorded, try again later",
                          driver->n_submits);

@@ -22,6 +22,8 @@ static void handle_stats(struct driver *driver, struct driver_event *event)
     stats.submit_bytes = driver->submit_bytes;
     stats.waits = driver->n_waits;
     stats.store_failures = driver->n_store_failures;
+    stats.store_read_failures = driver->n_read_failures;
+    stats.store_damaged = driver->n_damaged;
     stats.is_store_failing = driver->is_store_troubled;
     pthread_mutex_unlock(&driver->lock);
     stats.batches = driver->stepped_sequence;

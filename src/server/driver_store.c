@@ -5,8 +5,9 @@
 #include <stdio.h>
 #include <time.h>
 
-#define READ_RETRY_FIRST_MS 100
-#define READ_RETRY_MAX_MS 5000
+#define READ_TRIES_MAX 5 /* at once: 150 ms in all, while commits wait; then the engine orders it again, later */
+#define READ_PAUSE_FIRST_MS 10
+#define READ_TROUBLE_PAUSE_NS (10 * NS_PER_S) /* between two reports of reads that fail */
 
 /* ---- batches ----------------------------------------------------------------------------------------------------- */
 
@@ -38,7 +39,8 @@ struct engine_read {
     struct driver_event event;
     struct driver *driver;
     struct engine_effect effect;
-    bool is_failed;                /* given up by a stop */
+    dr_code code;
+    struct dr_error error;
     /* results, by kind */
     bool is_found;
     struct call_record record;
@@ -113,46 +115,51 @@ static dr_code read_once(struct engine_read *read, struct store *store, struct d
     }
 }
 
-static bool is_stopping(struct driver *driver)
-{
-    pthread_mutex_lock(&driver->lock);
-    bool is_draining = driver->phase >= DRIVER_DRAINING;
-    pthread_mutex_unlock(&driver->lock);
-    return is_draining;
-}
-
 static void report(struct driver *driver, dr_code code, const char *message)
 {
     if (driver->config.on_trouble)
         driver->config.on_trouble(driver->config.trouble_arg, code, message);
 }
 
-/* On the queue's thread. The engine needs its answer, so a read is tried until it works; commits wait meanwhile, which
- * a disk that cannot be read would make them do anyway. */
-static void read_until_it_works(struct store *store, void *arg)
+/* On the queue's thread. A read of a bad sector may fail for ever, while others work: the engine orders it again, and
+ * nothing waits for it here. */
+static void note_failure(struct driver *driver, const struct engine_read *read)
+{
+    int64_t now_ns = clock_monotonic_ns();
+    pthread_mutex_lock(&driver->lock);
+    driver->n_read_failures++;
+    bool is_turn = driver->n_read_failures == 1 || now_ns >= driver->next_read_report_ns;
+    if (is_turn)
+        driver->next_read_report_ns = now_ns + READ_TROUBLE_PAUSE_NS;
+    pthread_mutex_unlock(&driver->lock);
+    if (is_turn)
+        report(driver, read->code, read->error.message);
+}
+
+static void read_for_engine(struct store *store, void *arg)
 {
     struct engine_read *read = arg;
-    long pause_ms = READ_RETRY_FIRST_MS;
-    bool is_reported = false;
-    for (;;) {
-        struct dr_error error = {0};
-        dr_code code = read_once(read, store, &error);
-        if (code == DR_OK)
+    long pause_ms = READ_PAUSE_FIRST_MS;
+    for (int tries = 1; (read->code = read_once(read, store, &read->error)) != DR_OK; tries++) {
+        if (tries == READ_TRIES_MAX || read->code == DR_DATA_LOSS)
             break;
-        if (!is_reported)
-            report(read->driver, code, error.message);
-        is_reported = true;
-        if (is_stopping(read->driver)) {
-            read->is_failed = true;
-            break;
-        }
-        struct timespec pause = {.tv_sec = pause_ms / 1000, .tv_nsec = pause_ms % 1000 * NS_PER_MS};
+        struct timespec pause = {.tv_nsec = pause_ms * NS_PER_MS};
         (void)nanosleep(&pause, NULL);
-        pause_ms = pause_ms * 2 < READ_RETRY_MAX_MS ? pause_ms * 2 : READ_RETRY_MAX_MS;
+        pause_ms *= 2;
     }
-    if (is_reported && !read->is_failed)
-        report(read->driver, DR_OK, "the store can be read again");
+    if (read->code)
+        note_failure(read->driver, read);
     driver_post(read->driver, &read->event);
+}
+
+static struct engine_event failure_of(struct engine_read *read)
+{
+    return (struct engine_event){.kind = ENGINE_READ_FAILED,
+                                 .read_failed = {.effect = read->effect.kind,
+                                                 .id = read->effect.kind == ENGINE_LOAD ? read->effect.read.id
+                                                                                        : (struct id){{0}},
+                                                 .code = read->code,
+                                                 .message = read->error.message}};
 }
 
 static struct engine_event event_of(struct engine_read *read)
@@ -200,8 +207,8 @@ static void handle_read(struct driver *driver, struct driver_event *posted)
 {
     struct engine_read *read = container_of(posted, struct engine_read, event);
     driver->n_store_jobs--;
-    if (!driver->is_closed && !read->is_failed) {
-        struct engine_event event = event_of(read);
+    if (!driver->is_closed) {
+        struct engine_event event = read->code ? failure_of(read) : event_of(read);
         driver_step(driver, &event);
     }
     engine_read_free(read);
@@ -216,7 +223,7 @@ void driver_store_perform(struct driver *driver, const struct engine_effect *eff
     read->driver = driver;
     read->effect = *effect;
     driver->n_store_jobs++;
-    store_queue_run(driver->store, read_until_it_works, read);
+    store_queue_run(driver->store, read_for_engine, read);
 }
 
 /* ---- reads for people -------------------------------------------------------------------------------------------- */
@@ -256,8 +263,19 @@ static void on_trouble(void *arg, dr_code code, const char *message)
     report(driver, code, message);
 }
 
+static void on_damaged(void *arg, struct id id, const char *message)
+{
+    struct driver *driver = arg;
+    pthread_mutex_lock(&driver->lock);
+    driver->n_damaged++;
+    pthread_mutex_unlock(&driver->lock);
+    if (driver->config.on_damaged)
+        driver->config.on_damaged(driver->config.trouble_arg, id, message);
+}
+
 dr_code driver_store_open(struct driver *driver, struct dr_error *error)
 {
+    store_on_damaged(driver->config.store, on_damaged, driver);
     struct store_queue_config config = {
         .store = driver->config.store, .on_trouble = on_trouble, .trouble_arg = driver};
     dr_code code = store_queue_start(&config, &driver->store, error);

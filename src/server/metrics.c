@@ -171,6 +171,8 @@ static void write_store(struct text *text, const struct driver_stats *driver)
     single(text, "store_batches_total", "counter", "Batches made durable.", driver->batches);
     single(text, "store_batches_waiting", "gauge", "Batches not durable yet.", driver->batches_waiting);
     single(text, "store_failures_total", "counter", "Times that commits began to fail.", driver->store_failures);
+    single(text, "store_read_failures_total", "counter", "Reads for the engine that failed.", driver->store_read_failures);
+    single(text, "store_damaged_calls", "gauge", "Calls found damaged, of the first 1,000.", driver->store_damaged);
     single(text, "store_failing", "gauge", "1 while commits fail and are tried again.", driver->is_store_failing);
 }
 

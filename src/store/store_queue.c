@@ -12,6 +12,7 @@
 #define RETRY_FIRST_MS 100
 #define RETRY_MAX_MS 5000
 #define GROUP_BATCHES_MAX 1024
+#define TELL_AGAIN_MS 60000
 
 struct entry {
     struct list node;
@@ -30,6 +31,7 @@ struct store_queue {
     bool is_stopping; /* under lock */
     atomic_size_t depth;
     bool is_in_trouble; /* queue thread only */
+    long silent_ms; /* queue thread only: since trouble was told */
     dr_code given_up; /* queue thread only: why commits are no longer tried */
 };
 
@@ -66,9 +68,10 @@ size_t store_queue_depth(const struct store_queue *queue)
 static void tell_trouble(struct store_queue *queue, dr_code code, const char *message)
 {
     bool is_in_trouble = code != DR_OK;
-    if (is_in_trouble == queue->is_in_trouble)
+    if (is_in_trouble == queue->is_in_trouble && (!is_in_trouble || queue->silent_ms < TELL_AGAIN_MS))
         return;
     queue->is_in_trouble = is_in_trouble;
+    queue->silent_ms = 0;
     if (queue->config.on_trouble)
         queue->config.on_trouble(queue->config.trouble_arg, code, message);
 }
@@ -104,6 +107,7 @@ static dr_code commit_until_it_works(struct store_queue *queue, struct batch **b
             return DR_OK;
         if (pause_ms(queue, ms))
             queue->given_up = code;
+        queue->silent_ms += ms;
         ms = ms * 2 < RETRY_MAX_MS ? ms * 2 : RETRY_MAX_MS;
     }
     return queue->given_up;

@@ -7,7 +7,7 @@
  *
  * A commit that fails is tried again after 100 ms, 200 ms, ... 5 s, for as long as it takes: its callback
  * only ever says that the batch is durable. Effects wait meanwhile, so nothing acknowledged is lost, and
- * on_trouble tells the operator once when it starts and once (DR_OK) when it is over. Only store_queue_stop
+ * on_trouble tells the operator when it starts, again every minute, and once (DR_OK) when it is over. Only store_queue_stop
  * gives up: then the callbacks of that commit and of all behind it get the error, and none of them is
  * applied, so that the store holds a prefix of the batches.
  *
