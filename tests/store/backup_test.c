@@ -2,11 +2,14 @@
 #include "base/testing.h"
 
 #include "store/store_backup.h"
+#include "store/store_sqlite.h"
 #include "subject.h"
 
+#include <fcntl.h>
 #include <signal.h>
 #include <stdio.h>
 #include <string.h>
+#include <sys/stat.h>
 #include <sys/wait.h>
 #include <unistd.h>
 
@@ -159,6 +162,54 @@ static void the_copy_has_what_was_acknowledged_and_no_gap(void **state)
 
 #define ON_FILE(test) {#test, test, subject_open, subject_close, SUBJECT_SQLITE}
 
+static bool lock_as_a_backup(int file, short type)
+{
+    struct flock lock = {.l_type = type, .l_whence = SEEK_SET, .l_start = SQLITE_CHECKPOINT_BYTE, .l_len = 1};
+    return fcntl(file, F_OFD_SETLK, &lock) == 0;
+}
+
+static off_t size_of(const char *path)
+{
+    struct stat status;
+    assert_int_equal(stat(path, &status), 0);
+    return status.st_size;
+}
+
+/* More than the log is meant to have. */
+static void put_much(struct subject *subject, uint64_t n)
+{
+    enum { MUCH = 10000000 };
+    uint8_t *bytes = mem_must_zalloc(MUCH);
+    for (uint64_t i = 0; i < 4; i++) {
+        struct call_record record = call_make(n + i);
+        blob_unref(record.input);
+        record.input = blob_create(slice_of(bytes, MUCH));
+        put_new(subject, record);
+    }
+    mem_free(bytes);
+}
+
+static void nothing_is_played_back_during_a_backup(void **state)
+{
+    struct subject *subject = *state;
+    char log[320];
+    int file = open(subject->path, O_RDONLY | O_CLOEXEC);
+    assert_true(lock_as_a_backup(file, F_RDLCK));
+    off_t size = size_of(subject->path);
+    put_much(subject, 1);
+    assert_int_equal(size_of(subject->path), size);
+    assert_true(lock_as_a_backup(file, F_UNLCK));
+    put_much(subject, 11);
+    assert_true(size_of(subject->path) > size);
+    assert_true(lock_as_a_backup(file, F_RDLCK)); /* who played it back has not kept the lock */
+    size = size_of(subject->path);
+    put_new(subject, call_make(21));
+    close_only(subject);
+    assert_int_equal(size_of(subject->path), size);
+    assert_true(file_exists(path_with(subject->path, "-wal", log)));
+    (void)close(file);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -166,6 +217,7 @@ int main(void)
         ON_FILE(nothing_is_overwritten),
         ON_FILE(what_is_no_database_or_damaged_gives_no_copy),
         ON_FILE(the_copy_has_what_was_acknowledged_and_no_gap),
+        ON_FILE(nothing_is_played_back_during_a_backup),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
