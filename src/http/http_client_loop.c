@@ -4,6 +4,7 @@
  * events again, and this saves the system calls of every exchange. If the idle socket becomes readable (the peer has
  * closed it), it is unregistered then. */
 #include "http/http_client_private.h"
+#include "http/http_loop.h"
 
 #include "base/clock.h"
 #include "base/mem.h"
@@ -223,7 +224,7 @@ static void on_async(uv_async_t *async)
 dr_code client_loop_open(struct http_client *client, struct dr_error *error)
 {
     (void)error;
-    if (uv_loop_init(&client->loop))
+    if (http_loop_init(&client->loop))
         return DR_UNAVAILABLE;
     if (uv_async_init(&client->loop, &client->async, on_async)) {
         (void)uv_loop_close(&client->loop);

@@ -1,4 +1,5 @@
 #include "http/http_plain_private.h"
+#include "http/http_loop.h"
 
 #include "base/check.h"
 #include "base/clock.h"
@@ -306,7 +307,7 @@ static dr_code allocate(struct http_plain *plain)
 
 static dr_code start_loop(struct http_plain *plain)
 {
-    if (uv_loop_init(&plain->loop))
+    if (http_loop_init(&plain->loop))
         return DR_UNAVAILABLE;
     if (uv_async_init(&plain->loop, &plain->async, on_async)) {
         (void)uv_loop_close(&plain->loop);

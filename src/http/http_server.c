@@ -1,4 +1,5 @@
 #include "http/http_private.h"
+#include "http/http_loop.h"
 
 #include "base/check.h"
 #include "base/clock.h"
@@ -251,7 +252,7 @@ void server_unref(struct http_server *server)
 
 static dr_code loop_open(struct http_server *server, struct dr_error *error)
 {
-    int rc = uv_loop_init(&server->loop);
+    int rc = http_loop_init(&server->loop);
     if (rc)
         return error_set(error, DR_UNAVAILABLE, "event loop: %s", uv_strerror(rc));
     rc = uv_async_init(&server->loop, &server->async, on_async);

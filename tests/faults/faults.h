@@ -38,6 +38,7 @@ enum fault_kind {
     FAULT_RECEIVE,
     FAULT_SEND,
     FAULT_LISTEN,       /* bind, too */
+    FAULT_RESOLVE,      /* getaddrinfo, for names that are no addresses; `error` is what it returns */
     FAULT_DESCRIPTOR,   /* epoll_create1, eventfd, pipe2, socketpair */
     FAULT_THREAD,
     FAULT_KINDS

@@ -5,14 +5,17 @@
 #include <dlfcn.h>
 #include <errno.h>
 #include <fcntl.h>
+#include <netdb.h>
 #include <pthread.h>
 #include <stdarg.h>
 #include <stdlib.h>
+#include <string.h>
 #include <sys/epoll.h>
 #include <sys/eventfd.h>
 #include <sys/mman.h>
 #include <sys/socket.h>
 #include <sys/stat.h>
+#include <sys/syscall.h>
 #include <sys/uio.h>
 #include <unistd.h>
 
@@ -26,6 +29,13 @@ static void *next_of(void **place, const char *name)
     return *place;
 }
 
+/* Sanitizers and the constructors of libraries come here before anything of ours may be asked; so this file is not
+ * instrumented either (CMakeLists.txt). */
+static bool is_started;
+__attribute__((constructor)) static void set_started(void) { is_started = true; }
+
+static bool is_due(enum fault_kind kind) { return is_started && fault_is_due(kind); }
+
 static bool is_due_on(int fd, enum fault_kind of_files, enum fault_kind of_sockets)
 {
     struct stat status;
@@ -33,8 +43,8 @@ static bool is_due_on(int fd, enum fault_kind of_files, enum fault_kind of_socke
     bool is_known = fstat(fd, &status) == 0;
     errno = before;
     if (is_known && S_ISREG(status.st_mode))
-        return fault_is_due(of_files);
-    return is_known && S_ISSOCK(status.st_mode) && of_sockets && fault_is_due(of_sockets);
+        return is_due(of_files);
+    return is_known && S_ISSOCK(status.st_mode) && of_sockets && is_due(of_sockets);
 }
 
 /* A call that does a part does one byte, or half of what a file is to get. */
@@ -68,7 +78,7 @@ static void *real_fsync, *real_fdatasync, *real_ftruncate, *real_ftruncate64, *r
         va_start(args, flags);                                     \
         mode_t mode = flags & O_CREAT ? va_arg(args, mode_t) : 0;  \
         va_end(args);                                              \
-        return fault_is_due(FAULT_OPEN) ? -1 : REAL(name)(path, flags, mode); \
+        return is_due(FAULT_OPEN) ? -1 : REAL(name)(path, flags, mode); \
     }
 OPEN(open)
 OPEN(open64)
@@ -103,11 +113,11 @@ SHOWN ssize_t pwrite64(int fd, const void *bytes, size_t n, off64_t at)
     TRANSFER(is_due_on(fd, FAULT_WRITE, 0), fd, n, REAL(pwrite64)(fd, bytes, n, at));
 }
 
-SHOWN int fsync(int fd) { return fault_is_due(FAULT_SYNC) ? -1 : REAL(fsync)(fd); }
-SHOWN int fdatasync(int fd) { return fault_is_due(FAULT_SYNC) ? -1 : REAL(fdatasync)(fd); }
-SHOWN int ftruncate(int fd, off_t n) { return fault_is_due(FAULT_TRUNCATE) ? -1 : REAL(ftruncate)(fd, n); }
-SHOWN int ftruncate64(int fd, off64_t n) { return fault_is_due(FAULT_TRUNCATE) ? -1 : REAL(ftruncate64)(fd, n); }
-SHOWN int unlink(const char *path) { return fault_is_due(FAULT_UNLINK) ? -1 : REAL(unlink)(path); }
+SHOWN int fsync(int fd) { return is_due(FAULT_SYNC) ? -1 : REAL(fsync)(fd); }
+SHOWN int fdatasync(int fd) { return is_due(FAULT_SYNC) ? -1 : REAL(fdatasync)(fd); }
+SHOWN int ftruncate(int fd, off_t n) { return is_due(FAULT_TRUNCATE) ? -1 : REAL(ftruncate)(fd, n); }
+SHOWN int ftruncate64(int fd, off64_t n) { return is_due(FAULT_TRUNCATE) ? -1 : REAL(ftruncate64)(fd, n); }
+SHOWN int unlink(const char *path) { return is_due(FAULT_UNLINK) ? -1 : REAL(unlink)(path); }
 
 /* ---- sockets ---- */
 
@@ -116,42 +126,42 @@ static void *real_readv, *real_writev, *real_bind, *real_listen;
 
 SHOWN int socket(int domain, int type, int protocol)
 {
-    return fault_is_due(FAULT_SOCKET) ? -1 : REAL(socket)(domain, type, protocol);
+    return is_due(FAULT_SOCKET) ? -1 : REAL(socket)(domain, type, protocol);
 }
 
 SHOWN int connect(int fd, const struct sockaddr *address, socklen_t len)
 {
-    return fault_is_due(FAULT_CONNECT) ? -1 : REAL(connect)(fd, address, len);
+    return is_due(FAULT_CONNECT) ? -1 : REAL(connect)(fd, address, len);
 }
 
 SHOWN int accept(int fd, struct sockaddr *address, socklen_t *len)
 {
-    return fault_is_due(FAULT_ACCEPT) ? -1 : REAL(accept)(fd, address, len);
+    return is_due(FAULT_ACCEPT) ? -1 : REAL(accept)(fd, address, len);
 }
 
 SHOWN int accept4(int fd, struct sockaddr *address, socklen_t *len, int flags)
 {
-    return fault_is_due(FAULT_ACCEPT) ? -1 : REAL(accept4)(fd, address, len, flags);
+    return is_due(FAULT_ACCEPT) ? -1 : REAL(accept4)(fd, address, len, flags);
 }
 
 SHOWN ssize_t recv(int fd, void *bytes, size_t n, int flags)
 {
-    TRANSFER(fault_is_due(FAULT_RECEIVE), fd, n, REAL(recv)(fd, bytes, n, flags));
+    TRANSFER(is_due(FAULT_RECEIVE), fd, n, REAL(recv)(fd, bytes, n, flags));
 }
 
 SHOWN ssize_t recvmsg(int fd, struct msghdr *message, int flags)
 {
-    return fault_is_due(FAULT_RECEIVE) ? -1 : REAL(recvmsg)(fd, message, flags);
+    return is_due(FAULT_RECEIVE) ? -1 : REAL(recvmsg)(fd, message, flags);
 }
 
 SHOWN ssize_t send(int fd, const void *bytes, size_t n, int flags)
 {
-    TRANSFER(fault_is_due(FAULT_SEND), fd, n, REAL(send)(fd, bytes, n, flags));
+    TRANSFER(is_due(FAULT_SEND), fd, n, REAL(send)(fd, bytes, n, flags));
 }
 
 SHOWN ssize_t sendmsg(int fd, const struct msghdr *message, int flags)
 {
-    if (!fault_is_due(FAULT_SEND))
+    if (!is_due(FAULT_SEND))
         return REAL(sendmsg)(fd, message, flags);
     return errno ? -1 : REAL(send)(fd, message->msg_iov->iov_base, message->msg_iov->iov_len > 0, flags);
 }
@@ -172,32 +182,44 @@ SHOWN ssize_t writev(int fd, const struct iovec *parts, int n)
 
 SHOWN int bind(int fd, const struct sockaddr *address, socklen_t len)
 {
-    return fault_is_due(FAULT_LISTEN) ? -1 : REAL(bind)(fd, address, len);
+    return is_due(FAULT_LISTEN) ? -1 : REAL(bind)(fd, address, len);
 }
 
-SHOWN int listen(int fd, int backlog) { return fault_is_due(FAULT_LISTEN) ? -1 : REAL(listen)(fd, backlog); }
+SHOWN int listen(int fd, int backlog) { return is_due(FAULT_LISTEN) ? -1 : REAL(listen)(fd, backlog); }
+
+static void *real_getaddrinfo;
+
+SHOWN int getaddrinfo(const char *name, const char *service, const struct addrinfo *hints, struct addrinfo **found)
+{
+    bool is_name = name && strspn(name, "0123456789.:") != strlen(name);
+    return is_name && is_due(FAULT_RESOLVE) ? errno : REAL(getaddrinfo)(name, service, hints, found);
+}
 
 /* ---- other descriptors, and memory that is mapped ---- */
 
 static void *real_epoll_create1, *real_eventfd, *real_pipe2, *real_socketpair, *real_mmap, *real_mmap64;
 
-SHOWN int epoll_create1(int flags) { return fault_is_due(FAULT_DESCRIPTOR) ? -1 : REAL(epoll_create1)(flags); }
-SHOWN int eventfd(unsigned count, int flags) { return fault_is_due(FAULT_DESCRIPTOR) ? -1 : REAL(eventfd)(count, flags); }
-SHOWN int pipe2(int fds[2], int flags) { return fault_is_due(FAULT_DESCRIPTOR) ? -1 : REAL(pipe2)(fds, flags); }
+SHOWN int epoll_create1(int flags) { return is_due(FAULT_DESCRIPTOR) ? -1 : REAL(epoll_create1)(flags); }
+SHOWN int eventfd(unsigned count, int flags) { return is_due(FAULT_DESCRIPTOR) ? -1 : REAL(eventfd)(count, flags); }
+SHOWN int pipe2(int fds[2], int flags) { return is_due(FAULT_DESCRIPTOR) ? -1 : REAL(pipe2)(fds, flags); }
 
 SHOWN int socketpair(int domain, int type, int protocol, int fds[2])
 {
-    return fault_is_due(FAULT_DESCRIPTOR) ? -1 : REAL(socketpair)(domain, type, protocol, fds);
+    return is_due(FAULT_DESCRIPTOR) ? -1 : REAL(socketpair)(domain, type, protocol, fds);
 }
 
 SHOWN void *mmap(void *at, size_t n, int access, int flags, int fd, off_t offset)
 {
-    return fault_is_due(FAULT_MAP) ? MAP_FAILED : REAL(mmap)(at, n, access, flags, fd, offset);
+    if (!is_started)
+        return (void *)syscall(SYS_mmap, at, n, access, flags, fd, offset);
+    return is_due(FAULT_MAP) ? MAP_FAILED : REAL(mmap)(at, n, access, flags, fd, offset);
 }
 
 SHOWN void *mmap64(void *at, size_t n, int access, int flags, int fd, off64_t offset)
 {
-    return fault_is_due(FAULT_MAP) ? MAP_FAILED : REAL(mmap64)(at, n, access, flags, fd, offset);
+    if (!is_started)
+        return (void *)syscall(SYS_mmap, at, n, access, flags, fd, offset);
+    return is_due(FAULT_MAP) ? MAP_FAILED : REAL(mmap64)(at, n, access, flags, fd, offset);
 }
 
 /* ---- threads ---- */
@@ -223,7 +245,7 @@ static void *start_spared(void *arg)
 SHOWN int pthread_create(pthread_t *thread, const pthread_attr_t *attributes, void *(*run)(void *), void *arg)
 {
     create_fn *real = __interceptor_pthread_create ? __interceptor_pthread_create : REAL(pthread_create);
-    if (fault_is_due(FAULT_THREAD))
+    if (is_due(FAULT_THREAD))
         return errno;
     struct start *start = fault_is_spared() ? malloc(sizeof *start) : NULL;
     if (!start)

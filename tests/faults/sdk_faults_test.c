@@ -8,7 +8,7 @@
 #include <stdio.h>
 #include <string.h>
 
-#define POINTS 30u /* of one sweep in `make test`; each is a process with a server */
+#define POINTS 18u /* of one sweep in `make test`; each is a process with a server */
 
 static void check(void *arg, unsigned index)
 {

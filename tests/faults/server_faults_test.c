@@ -5,8 +5,11 @@
 #include "faults.h"
 #include "served.h"
 #include <errno.h>
+#include <netdb.h>
+#include <stdio.h>
+#include <string.h>
 
-#define POINTS 24u /* of one sweep in `make test`; each is a process with a server */
+#define POINTS 14u /* of one sweep in `make test`; each is a process with a server */
 
 static void check(void *arg, unsigned index)
 {
@@ -112,6 +115,11 @@ static void goes_on_when_endpoints_cannot_be_reached(void **state)
     sweep_serving("serve: socket", FAULT_SOCKET, EMFILE, 1);
     sweep_serving("serve: connect, refused", FAULT_CONNECT, ECONNREFUSED, 1);
     sweep_serving("serve: connect, no way", FAULT_CONNECT, ENETUNREACH, 3);
+    char url[64];
+    (void)snprintf(url, sizeof url, "http://localhost%s", strrchr(served_program_url(), ':'));
+    served_program_set(url);
+    sweep_serving("serve: name, try again", FAULT_RESOLVE, EAI_AGAIN, 1);
+    sweep_serving("serve: name, unknown", FAULT_RESOLVE, EAI_NONAME, 1);
 }
 
 static void goes_on_when_the_disk_fails(void **state)
