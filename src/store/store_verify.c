@@ -43,15 +43,26 @@ static void call_of_row(struct verify *verify, long long rowid, char text[ID_TEX
     sqlite3_finalize(row);
 }
 
-/* "row 7 missing from index call_wake", "Tree 9 page 12: ..." */
-static void tell_structure(struct verify *verify, const char *said)
+/* "row 7 missing from index call_wake", "On tree page 9 cell 5: ..." */
+static void tell_line(struct verify *verify, const char *said, size_t len)
 {
     long long number = 0;
     char id[ID_TEXT_SIZE];
-    bool is_row = sscanf(said, "row %lld ", &number) == 1;
-    if (is_row)
+    if (sscanf(said, "row %lld ", &number) == 1) {
         call_of_row(verify, number, id);
-    verify_found(verify, is_row ? "structure: %s (call %s)" : "structure: %s", said, id);
+        verify_found(verify, "structure: %.*s (call %s)", (int)len, said, id);
+    } else if (len > 0 && strncmp(said, "***", 3) != 0) { /* the database's name */
+        verify_found(verify, "structure: %.*s", (int)len, said);
+    }
+}
+
+static void tell_structure(struct verify *verify, const char *said)
+{
+    while (*said) {
+        size_t len = strcspn(said, "\n");
+        tell_line(verify, said, len);
+        said += len + (said[len] == '\n');
+    }
 }
 
 static dr_code check_structure(struct verify *verify, struct dr_error *error)

@@ -22,9 +22,6 @@ static const struct {
     {"it lives, but its mail is not open",
      "SELECT id FROM call NOT INDEXED WHERE parent IS NOT NULL AND state<>3 AND mail<>1"},
     {"it is done, but has a time to wake", "SELECT id FROM call NOT INDEXED WHERE state=3 AND wake_ns<>0"},
-    {"it lives, but its parent is gone",
-     "SELECT id FROM call AS c NOT INDEXED WHERE parent IS NOT NULL AND state<>3 AND "
-     "NOT EXISTS (SELECT 1 FROM call AS p WHERE p.id=c.parent)"},
     {"its parent is of another tree, project or generation",
      "SELECT c.id FROM call AS c NOT INDEXED JOIN call AS p ON p.id=c.parent WHERE c.root<>p.root OR "
      "c.project<>p.project OR c.depth<>p.depth+1 OR c.parent_generation>p.generation OR NOT p.has_children"},
