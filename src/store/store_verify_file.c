@@ -55,12 +55,28 @@ static void check_constants(struct verify *verify, const uint8_t *header)
         verify_found(verify, "page 1: the change counter of the file is damaged");
 }
 
+/* Zeros where the file is shorter. */
+static bool read_header(const struct verify *verify, uint8_t *header, size_t len)
+{
+    memset(header, 0, len);
+    for (size_t at = 0; at < len;) {
+        ssize_t n = pread(verify->descriptor, header + at, len - at, (off_t)at);
+        if (n < 0 && errno == EINTR)
+            continue;
+        if (n <= 0)
+            return n == 0;
+        at += (size_t)n;
+    }
+    return true;
+}
+
 static dr_code check_header(struct verify *verify, bool has_log, struct dr_error *error)
 {
     uint8_t header[100];
     struct stat status;
-    if (fstat(verify->descriptor, &status) != 0 || pread(verify->descriptor, header, sizeof header, 0) != sizeof header ||
-        memcmp(header, "SQLite format 3", 16) != 0 || number_at(header, 68) != SQLITE_APPLICATION_ID)
+    if (fstat(verify->descriptor, &status) != 0 || !read_header(verify, header, sizeof header))
+        return error_set(error, DR_UNAVAILABLE, "%s cannot be read: %s", verify->options->path, strerror(errno));
+    if (memcmp(header, "SQLite format 3", 16) != 0 || number_at(header, 68) != SQLITE_APPLICATION_ID)
         return refuse(verify, "is not a database of dispatch, or its first bytes are damaged", error);
     check_constants(verify, header);
     if (!has_log && (int64_t)number_at(header, 28) * 4096 != (int64_t)status.st_size)

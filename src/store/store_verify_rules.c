@@ -56,7 +56,7 @@ static dr_code check_rule(struct verify *verify, size_t which, struct dr_error *
     return DR_OK;
 }
 
-static void check_tally(struct verify *verify)
+static dr_code check_tally(struct verify *verify, struct dr_error *error)
 {
     int64_t n_rows = 0, n_right = 0;
     dr_code code = sqlite_read_number(&verify->sqlite, "SELECT count(*) FROM tally", &n_rows, NULL);
@@ -65,8 +65,11 @@ static void check_tally(struct verify *verify)
                                   "SELECT n_live = (SELECT count(*) FROM call NOT INDEXED WHERE state<>3) AND "
                                   "n_done = (SELECT count(*) FROM call NOT INDEXED WHERE state=3) FROM tally",
                                   &n_right, NULL);
+    if (code == DR_NO_MEMORY)
+        return error_set(error, code, "out of memory");
     if (code || n_rows != 1 || !n_right)
         verify_found(verify, "the counts of live and done calls are wrong");
+    return DR_OK;
 }
 
 dr_code verify_rules(struct verify *verify, struct dr_error *error)
@@ -74,7 +77,5 @@ dr_code verify_rules(struct verify *verify, struct dr_error *error)
     dr_code code = DR_OK;
     for (size_t i = 0; i < sizeof RULES / sizeof RULES[0] && !code; i++)
         code = check_rule(verify, i, error);
-    if (!code)
-        check_tally(verify);
-    return code;
+    return code ? code : check_tally(verify, error);
 }

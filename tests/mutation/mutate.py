@@ -42,7 +42,7 @@ SUITES = re.compile(r"^(engine|store|server_driver)_(?!backlog_test|memory_test)
 EXTRA_SUITES = [  # name, words of the command: {build} and {scratch} are replaced
     ("engine_random_test on a file", ["{build}/tests/engine_random_test", "1", "12", "{scratch}/random.db"]),
 ]
-SIM_SEEDS = 600
+SIM_SEEDS = 300
 SIM = ["{build}/bin/dispatch", "sim", "--seeds", str(SIM_SEEDS), "--jobs", "1"]
 # What a simulated server is not made of.
 NOT_SIMULATED = re.compile(r"^src/server/|^src/store/store_queue")
