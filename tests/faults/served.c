@@ -203,7 +203,9 @@ static struct served_call *submit(struct served *served, const char *function, e
 {
     struct served_call *call = &served->calls[served->n_calls];
     struct dr_error error = {0};
-    dr_value *input = dr_value_text("World");
+    dr_value *input = NULL;
+    while (!input) /* NULL would be a call without input */
+        input = dr_value_text("World");
     struct dr_call_options options = {.function = function, .endpoint = program_url, .input = input};
     dr_code code = DR_UNAVAILABLE;
     for (unsigned i = 0; i < TRIES && code; i++) {
