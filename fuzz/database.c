@@ -14,6 +14,7 @@
 #include "base/clock.h"
 #include "base/mem.h"
 #include "store/store.h"
+#include "store/store_verify.h"
 
 #include <fcntl.h>
 #include <sqlite3.h>
@@ -367,6 +368,27 @@ static void write_some(struct store *store)
     record_deinit(&other);
 }
 
+static void on_finding(void *arg, const char *text)
+{
+    size_t *n = arg;
+    CHECK(text[0] != '\0' && !strchr(text, '\n'));
+    (*n)++;
+}
+
+/* Says something of whatever it is, and changes nothing. */
+static void look_at(const char *name)
+{
+    static struct bytes after;
+    size_t n_told = 0;
+    struct store_verify_result result = {0};
+    struct dr_error error = {0};
+    struct store_verify_options options = {.path = name, .on_finding = on_finding, .arg = &n_told};
+    if (!has_failed(store_verify(&options, &result, &error), &error))
+        CHECK(n_told == (result.n_findings < STORE_FINDINGS_MAX ? result.n_findings : STORE_FINDINGS_MAX));
+    load(name, &after);
+    CHECK(after.len == changed.len && memcmp(after.data, changed.data, after.len) == 0);
+}
+
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 {
     struct store *store = NULL;
@@ -379,6 +401,7 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
     save(path, &changed);
     if (changed_wal.len > 0)
         save(wal_path, &changed_wal);
+    look_at(path);
     if (has_failed(store_sqlite_open(&(struct store_sqlite_options){.path = path, .busy_timeout_ms = 1}, &store, &error),
                    &error)) {
         CHECK(store == NULL);
