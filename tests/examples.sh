@@ -4,6 +4,7 @@ set -eu
 cd "$(dirname "$0")/.."
 shown=$(mktemp)
 trap 'rm -f "$shown"' EXIT
+unset DISPATCH_CHAOS
 
 tools/run-demo.sh "$1" pipeline flaky fanout merge_sort sleep primitive | tee "$shown"
 echo

@@ -20,9 +20,9 @@ stop() {
 trap stop EXIT
 trap 'exit 1' INT TERM
 
-# What a shell may carry of another server must not get in here.
+# What a shell may carry of another server must not get in here; DISPATCH_CHAOS may (docs/guide/chaos.md).
 for name in $(env | sed -n 's/^\(DISPATCH_[A-Z_]*\)=.*/\1/p'); do
-    unset "$name"
+    [ "$name" = DISPATCH_CHAOS ] || unset "$name"
 done
 DISPATCH_API_KEY=demo
 export DISPATCH_API_KEY
