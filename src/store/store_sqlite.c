@@ -173,6 +173,8 @@ dr_code store_sqlite_open(const struct store_sqlite_options *options, struct sto
         code = sqlite_set_up(sqlite, error);
     if (!code)
         code = sqlite_guard_checkpoints(sqlite, options->vfs == NULL, error);
+    if (!code)
+        code = sqlite_retire_log(sqlite, error);
     if (code) {
         close_sqlite(&sqlite->store);
         return code;

@@ -166,6 +166,8 @@ dr_code sqlite_make_schema(struct store_sqlite *sqlite, struct dr_error *error);
 void sqlite_put_off_checkpoints(struct store_sqlite *sqlite);
 /* ... and makes them from now on, when the log is long and no backup runs. The file must be ours alone. */
 dr_code sqlite_guard_checkpoints(struct store_sqlite *sqlite, bool is_real_disk, struct dr_error *error);
+/* After sqlite_secure_log: what is in the log goes into the file, and the log begins anew. */
+dr_code sqlite_retire_log(struct store_sqlite *sqlite, struct dr_error *error);
 void sqlite_close_guarded(struct store_sqlite *sqlite);
 
 /* store_sqlite_recover.c */
@@ -175,7 +177,7 @@ dr_code sqlite_check_creation(struct store_sqlite *sqlite, bool *ret_is_interrup
 /* The log of a process that did not close the store may hold commits that no sync has brought to the medium, and some
  * that the operating system takes for synced although it failed to (Linux marks the pages clean). They will be seen now,
  * so they may not be lost with the power (I7), nor what stands behind them: writes the log again, byte for byte, and
- * syncs it; then copies it to the file and begins a new one. The file must be locked and the log be read. */
+ * syncs it. The file must be locked and the log be read. */
 dr_code sqlite_secure_log(struct store_sqlite *sqlite, struct dr_error *error);
 
 /* store_sqlite_commit.c, store_sqlite_read.c, store_sqlite_list.c, store_sqlite_upkeep.c */

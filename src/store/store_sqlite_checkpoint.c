@@ -43,6 +43,18 @@ dr_code sqlite_guard_checkpoints(struct store_sqlite *sqlite, bool is_real_disk,
     return error_set(error, DR_UNAVAILABLE, "open store: %s: %s", sqlite->path, strerror(errno));
 }
 
+/* Behind the last whole commit the log may hold frames of later ones, which loss of power has cut off. Should the commit
+ * that is missing between be made again, byte for byte, they would count again. So the log is copied to the file and
+ * begins anew, under other salts; during a backup it waits for the next checkpoint. */
+dr_code sqlite_retire_log(struct store_sqlite *sqlite, struct dr_error *error)
+{
+    if (!lock(sqlite, F_WRLCK))
+        return DR_OK;
+    int result = sqlite3_wal_checkpoint_v2(sqlite->database, "main", SQLITE_CHECKPOINT_TRUNCATE, NULL, NULL);
+    (void)lock(sqlite, F_UNLCK);
+    return result == SQLITE_OK ? DR_OK : sqlite_fail(sqlite, result, "open store", error);
+}
+
 void sqlite_close_guarded(struct store_sqlite *sqlite)
 {
     if (sqlite->guard >= 0 && !lock(sqlite, F_WRLCK)) /* the log stays, as after a crash */

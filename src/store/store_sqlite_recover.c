@@ -58,15 +58,7 @@ static int write_again(sqlite3_file *file, uint8_t *chunk, int chunk_bytes)
     return result == SQLITE_OK ? file->pMethods->xSync(file, SQLITE_SYNC_NORMAL) : result;
 }
 
-/* Behind the last whole commit the log may hold frames of later ones, which loss of power has cut off. Should the commit
- * that is missing between be made again, byte for byte, they would count again. So the log is copied to the file and
- * begins anew, under other salts. */
-static int retire_log(struct store_sqlite *sqlite)
-{
-    return sqlite3_wal_checkpoint_v2(sqlite->database, "main", SQLITE_CHECKPOINT_TRUNCATE, NULL, NULL);
-}
-
-/* First not a checkpoint: while it runs, and until the shorter log is on the medium, a log with a hole and a file
+/* Not a checkpoint: while it runs, and until the shorter log is on the medium, a log with a hole and a file
  * with the pages behind the hole may both be left. */
 dr_code sqlite_secure_log(struct store_sqlite *sqlite, struct dr_error *error)
 {
@@ -80,7 +72,5 @@ dr_code sqlite_secure_log(struct store_sqlite *sqlite, struct dr_error *error)
         return error_set(error, DR_NO_MEMORY, "open store: out of memory");
     result = write_again(log, chunk, CHUNK_BYTES);
     mem_free(chunk);
-    if (result == SQLITE_OK)
-        result = retire_log(sqlite);
     return result == SQLITE_OK ? DR_OK : sqlite_fail(sqlite, result, "open store", error);
 }
