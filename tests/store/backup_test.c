@@ -6,6 +6,8 @@
 #include "subject.h"
 
 #include <fcntl.h>
+#include <pthread.h>
+#include <sched.h>
 #include <signal.h>
 #include <stdio.h>
 #include <string.h>
@@ -210,6 +212,57 @@ static void nothing_is_played_back_during_a_backup(void **state)
     (void)close(file);
 }
 
+static void a_file_that_was_being_made_is_not_copied(void **state)
+{
+    struct subject *subject = *state;
+    struct dr_error error = {0};
+    char target[320], journal[320];
+    put_new(subject, call_make(1));
+    close_only(subject);
+    (void)path_with(subject->path, ".copy", target);
+    file_write(path_with(subject->path, "-journal", journal), slice_text("x"));
+    assert_int_equal(backup(subject->path, target, &error), DR_FAILED_PRECONDITION);
+    (void)unlink(journal);
+    file_write(subject->path, slice_text(""));
+    assert_int_equal(backup(subject->path, target, &error), DR_FAILED_PRECONDITION);
+    assert_false(file_exists(target));
+}
+
+struct copying {
+    const char *path, *target;
+    dr_code code;
+};
+
+static void *copy(void *arg)
+{
+    struct copying *copying = arg;
+    copying->code = backup(copying->path, copying->target, NULL);
+    return NULL;
+}
+
+static void a_backup_waits_for_a_checkpoint_to_end(void **state)
+{
+    struct subject *subject = *state;
+    char target[320], incomplete[320];
+    put_new(subject, call_make(1));
+    close_only(subject);
+    int file = open(subject->path, O_RDWR | O_CLOEXEC);
+    assert_true(lock_as_a_backup(file, F_WRLCK)); /* as a checkpoint does */
+    struct copying copying = {.path = subject->path, .target = path_with(subject->path, ".copy", target)};
+    (void)path_with(target, ".incomplete", incomplete);
+    pthread_t thread;
+    assert_int_equal(pthread_create(&thread, NULL, copy, &copying), 0);
+    bool is_early = false;
+    for (int i = 0; i < 20000; i++) { /* one that does not wait is through by now */
+        is_early = is_early || file_exists(target) || file_exists(incomplete);
+        sched_yield();
+    }
+    (void)close(file);
+    pthread_join(thread, NULL);
+    assert_false(is_early);
+    assert_int_equal(copying.code, DR_OK);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -218,6 +271,8 @@ int main(void)
         ON_FILE(what_is_no_database_or_damaged_gives_no_copy),
         ON_FILE(the_copy_has_what_was_acknowledged_and_no_gap),
         ON_FILE(nothing_is_played_back_during_a_backup),
+        ON_FILE(a_file_that_was_being_made_is_not_copied),
+        ON_FILE(a_backup_waits_for_a_checkpoint_to_end),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

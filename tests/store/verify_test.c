@@ -167,6 +167,21 @@ static void damage_is_named(void **state)
     buf_deinit(&whole);
 }
 
+/* Also when it has written nothing yet, and so there is no log. */
+static void a_file_that_a_server_has_open_is_not_verified(void **state)
+{
+    struct subject *subject = *state;
+    struct store_verify_result result;
+    struct findings findings;
+    char name[320];
+    put_some(subject);
+    subject_reopen(subject);
+    struct buf log = file_read(path_with(subject->path, "-wal", name));
+    assert_int_equal(log.len, 0);
+    buf_deinit(&log);
+    assert_int_equal(verify(subject->path, &result, &findings), DR_FAILED_PRECONDITION);
+}
+
 /* ---- every bit ---- */
 
 /* Everything that is stored, as text: all that a server could ever read. */
@@ -254,6 +269,7 @@ int main(void)
         ON_FILE(a_whole_file_is_whole_and_untouched),
         ON_FILE(a_file_with_its_log_is_read_with_it_and_both_stay),
         ON_FILE(damage_is_named),
+        ON_FILE(a_file_that_a_server_has_open_is_not_verified),
         ON_FILE(every_flipped_bit_is_found_or_changes_nothing),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
