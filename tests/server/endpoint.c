@@ -35,7 +35,7 @@ static void on_request(void *arg, struct http_exchange *exchange)
                                                             .body = buf_slice(&endpoint->buf)});
 }
 
-struct endpoint *endpoint_open(endpoint_fn *run, void *arg)
+struct endpoint *endpoint_open_at(uint16_t port, endpoint_fn *run, void *arg)
 {
     struct endpoint *endpoint = mem_must_zalloc(sizeof *endpoint);
     struct dr_error error = {0};
@@ -43,12 +43,14 @@ struct endpoint *endpoint_open(endpoint_fn *run, void *arg)
     endpoint->arg = arg;
     arena_init(&endpoint->arena, 0);
     buf_init(&endpoint->buf, WIRE_MESSAGE_BYTES_MAX);
-    struct http_server_config config = {.on_request = on_request, .arg = endpoint};
+    struct http_server_config config = {.port = port, .on_request = on_request, .arg = endpoint};
     CHECK(http_server_create(&config, &endpoint->server, &error) == DR_OK);
     CHECK(http_server_start(endpoint->server, &error) == DR_OK);
     snprintf(endpoint->url, sizeof endpoint->url, "http://127.0.0.1:%u", http_server_port(endpoint->server));
     return endpoint;
 }
+
+struct endpoint *endpoint_open(endpoint_fn *run, void *arg) { return endpoint_open_at(0, run, arg); }
 
 const char *endpoint_url(const struct endpoint *endpoint) { return endpoint->url; }
 

@@ -15,6 +15,8 @@ typedef int endpoint_fn(void *arg, const struct wire_run_request *request, struc
 
 /* Aborts when it cannot be opened. */
 struct endpoint *endpoint_open(endpoint_fn *run, void *arg);
+/* The same on a port of the caller's choice; 0 = a free one. */
+struct endpoint *endpoint_open_at(uint16_t port, endpoint_fn *run, void *arg);
 /* "http://127.0.0.1:PORT", borrowed. */
 const char *endpoint_url(const struct endpoint *endpoint);
 void endpoint_close(struct endpoint *endpoint);
