@@ -126,6 +126,40 @@ static void everything_at_once_changes_no_result(void **state)
     }
 }
 
+static void sequence_then_failure_body(void)
+{
+    sequence_body();
+    dr_check(elapsed_ns == 0);
+}
+
+/* What a failing test prints: ids, attempts, failures. */
+static char *trace_of(const char *chaos)
+{
+    struct dr_error error = {0};
+    char *trace = NULL;
+    void (*body)(void) = sequence_then_failure_body;
+    struct dr_test_options options = {.size = sizeof options, .chaos = chaos};
+    assert_int_equal(dr_test_run(&options, call_body, &body, &trace, &error), DR_ABORTED);
+    assert_non_null(trace);
+    return trace;
+}
+
+static void the_same_seed_gives_the_same_trace_byte_for_byte(void **state)
+{
+    (void)state;
+    static const char *const seven = "seed=7,drop=20%,delay=5m,crash-endpoint=10%,fail=10%";
+    char *first = trace_of(seven);
+    for (int i = 0; i < 3; i++) {
+        char *again = trace_of(seven);
+        assert_string_equal(again, first);
+        dr_test_trace_free(again);
+    }
+    char *other = trace_of("seed=8,drop=20%,delay=5m,crash-endpoint=10%,fail=10%");
+    assert_string_not_equal(other, first);
+    dr_test_trace_free(other);
+    dr_test_trace_free(first);
+}
+
 static void the_same_seed_gives_the_same_run(void **state)
 {
     (void)state;
@@ -185,6 +219,7 @@ int main(void)
         cmocka_unit_test(a_temporary_error_does_not_run),
         cmocka_unit_test(everything_at_once_changes_no_result),
         cmocka_unit_test(the_same_seed_gives_the_same_run),
+        cmocka_unit_test(the_same_seed_gives_the_same_trace_byte_for_byte),
         cmocka_unit_test(a_test_that_fails_names_the_chaos),
         cmocka_unit_test(wrong_chaos_is_refused_and_the_environment_is_read),
     };

@@ -10,6 +10,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 
+#define CHAOS_START_NS (INT64_C(1767225600) * 1000000000) /* 2026-01-01 */
 #define PARKED_MAX 1000
 #define TRACE_CALLS_MAX 1000
 
@@ -58,6 +59,8 @@ static dr_code fill_config(struct test_server *server, const struct dr_test_opti
                            struct dr_error *error)
 {
     config->chaos = server->chaos;
+    if (server->chaos.is_on)
+        config->virtual_start_ns = CHAOS_START_NS; /* a seed gives the same ids and times */
     config->on_endpoint_crash = on_endpoint_crash;
     config->endpoint_crash_arg = server;
     config->clock = DRIVER_CLOCK_VIRTUAL;

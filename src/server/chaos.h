@@ -3,7 +3,8 @@
  * driver_chaos.c. Nothing is ever done to what the server has acknowledged, or to its store.
  *
  * The plan of an attempt follows from the seed, its function, and how many attempts of that function there have been: the
- * third attempt of `fetch` meets the same in every run with that seed, whatever else happens at the same time.
+ * third attempt of `fetch` meets the same in every run with that seed, whatever else happens at the same time (functions
+ * whose names fall into the same of 1,024 places are counted together).
  *
  * Threads: one at a time (the engine thread). */
 #ifndef SERVER_CHAOS_H
