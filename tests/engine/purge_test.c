@@ -173,6 +173,28 @@ static void a_purge_goes_on_behind_what_is_needed(void **state)
     world_deinit(&world);
 }
 
+static void a_purge_that_failed_is_made_again(void **state)
+{
+    (void)state;
+    struct world world;
+    world_init(&world, NULL);
+    struct id x = finish_one(&world, "x");
+    world_advance(&world, 24 * HOUR_NS);
+    world.holds_reads = true;
+    world_advance(&world, 2 * NS_PER_S);
+    assert_int_equal(world.n_reads, 1);
+    assert_int_equal(world.reads[0].kind, ENGINE_PURGE);
+    world.n_reads = 0;
+    struct engine_event event = {.kind = ENGINE_READ_FAILED, .read_failed.effect = ENGINE_PURGE};
+    world_event(&world, &event);
+    world.holds_reads = false;
+    assert_true(is_stored(&world, x));
+    assert_true(world.deadline_ns > world.now_ns); /* not at once */
+    world_advance(&world, 2 * NS_PER_S);
+    assert_false(is_stored(&world, x));
+    world_deinit(&world);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -182,6 +204,7 @@ int main(void)
         cmocka_unit_test(a_call_that_ends_during_a_purge_is_purged_in_time),
         cmocka_unit_test(many_results_go_in_portions_at_once),
         cmocka_unit_test(a_purge_goes_on_behind_what_is_needed),
+        cmocka_unit_test(a_purge_that_failed_is_made_again),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
