@@ -173,6 +173,7 @@ static sigset_t block_signals(void)
     sigaddset(&signals, SIGINT);
     pthread_sigmask(SIG_BLOCK, &signals, NULL);
     (void)signal(SIGPIPE, SIG_IGN);
+    (void)signal(SIGXFSZ, SIG_IGN); /* a limit of file size is a full disk: commits fail and are tried again */
     return signals;
 }
 

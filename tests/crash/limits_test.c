@@ -1,0 +1,181 @@
+/* The server without room on the disk, without descriptors, without memory, and with a disk that cannot be written: it says
+ * so, loses nothing that it acknowledged, and goes on by itself when there is room again. The limits of the running process
+ * are moved with prlimit, so that no privilege is needed. */
+#include "base/testing.h"
+
+#include "rig.h"
+
+#include "base/clock.h"
+#include <arpa/inet.h>
+#include <poll.h>
+#include <pthread.h>
+#include <signal.h>
+#include <stdio.h>
+#include <string.h>
+#include <sys/resource.h>
+#include <sys/socket.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+static rlim_t limit(struct rig *rig, int what, rlim_t soft)
+{
+    struct rlimit old;
+    assert_int_equal(prlimit(rig->server.pid, (enum __rlimit_resource)what, NULL, &old), 0);
+    struct rlimit new = {.rlim_cur = soft, .rlim_max = old.rlim_max};
+    assert_int_equal(prlimit(rig->server.pid, (enum __rlimit_resource)what, &new, NULL), 0);
+    return old.rlim_cur;
+}
+
+/* ---- a full disk ------------------------------------------------------------------------------------------------- */
+
+/* A client of its own: it waits while nothing can be acknowledged. */
+struct late_client {
+    struct rig *rig; /* only its url, program and ledger, while the main thread only reads and waits */
+    pthread_t thread;
+    int status;
+};
+
+static void *submit_late(void *arg)
+{
+    struct late_client *client = arg;
+    client->status = rig_submit(client->rig, 20);
+    return NULL;
+}
+
+static void a_full_disk_loses_nothing_and_the_server_goes_on_by_itself_when_there_is_room(void **state)
+{
+    (void)state;
+    struct rig *rig = mem_must_zalloc(sizeof *rig);
+    struct rig *late = mem_must_zalloc(sizeof *late);
+    struct late_client client = {.rig = late};
+    rig_open(rig);
+    assert_int_equal(rig_submit(rig, 50), 200);
+    rig_check_results(rig);
+
+    rlim_t room = limit(rig, RLIMIT_FSIZE, 4096); /* every file is longer already */
+    *late = *rig;
+    poster_open(&late->poster, rig->server.url, rig->poster.api_key);
+    memset(late->is_acknowledged, 0, sizeof late->is_acknowledged);
+    assert_int_equal(pthread_create(&client.thread, NULL, submit_late, &client), 0);
+    rig_wait_for_log(rig, "the store fails");
+    (void)limit(rig, RLIMIT_FSIZE, room);
+    rig_wait_for_log(rig, "the store works again");
+    pthread_join(client.thread, NULL);
+    assert_int_equal(client.status, 200);
+    rig_check_results(late);
+    poster_close(&late->poster);
+
+    assert_int_equal(rig_submit(rig, 50), 200);
+    rig_kill_server(rig);
+    rig_start_server(rig);
+    rig_close(rig);
+    mem_free(late);
+    mem_free(rig);
+}
+
+static void a_disk_that_is_full_when_the_server_is_killed_loses_nothing_acknowledged(void **state)
+{
+    (void)state;
+    struct rig *rig = mem_must_zalloc(sizeof *rig);
+    struct rig *late = mem_must_zalloc(sizeof *late);
+    struct late_client client = {.rig = late};
+    rig_open(rig);
+    assert_int_equal(rig_submit(rig, 200), 200);
+    (void)limit(rig, RLIMIT_FSIZE, 4096); /* in the middle of their work */
+    *late = *rig;
+    poster_open(&late->poster, rig->server.url, rig->poster.api_key);
+    assert_int_equal(pthread_create(&client.thread, NULL, submit_late, &client), 0);
+    rig_wait_for_log(rig, "the store fails");
+    rig_kill_server(rig);
+    pthread_join(client.thread, NULL);
+    assert_int_equal(client.status, 0);
+    poster_close(&late->poster);
+    rig_start_server(rig);
+    rig_close(rig);
+    mem_free(late);
+    mem_free(rig);
+}
+
+/* ---- a disk that cannot be written ------------------------------------------------------------------------------- */
+
+static void a_database_that_cannot_be_written_is_refused_with_its_name(void **state)
+{
+    (void)state;
+    char errors[PROCESS_TEXT_SIZE];
+    struct process server;
+    /* /proc cannot be written by anybody, root neither */
+    process_start(&server, (const char *const[]){"serve", "--db", "/proc/self/dispatch.db", "--listen", "127.0.0.1:0", NULL});
+    assert_false(process_wait_ready(&server));
+    assert_int_not_equal(process_wait(&server), 0);
+    assert_non_null(strstr(process_errors(&server, errors), "/proc/self/dispatch.db"));
+    assert_null(strstr(errors, "ERROR: ")); /* of a sanitizer */
+    close(server.err_file);
+}
+
+/* ---- few descriptors --------------------------------------------------------------------------------------------- */
+
+#define N_CLIENTS 60
+
+static int connect_to(const char *url)
+{
+    struct sockaddr_in address = {.sin_family = AF_INET,
+                                  .sin_port = htons((uint16_t)strtoul(strrchr(url, ':') + 1, NULL, 10))};
+    address.sin_addr.s_addr = htonl(INADDR_LOOPBACK);
+    int fd = socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0);
+    assert_true(fd >= 0);
+    assert_int_equal(connect(fd, (struct sockaddr *)&address, sizeof address), 0);
+    return fd;
+}
+
+static void without_descriptors_the_server_goes_on_and_serves_when_they_are_back(void **state)
+{
+    (void)state;
+    struct rig *rig = mem_must_zalloc(sizeof *rig);
+    int clients[N_CLIENTS];
+    rig_open(rig);
+    assert_int_equal(rig_submit(rig, 100), 200);
+    rlim_t room = limit(rig, RLIMIT_NOFILE, 30);
+    for (size_t i = 0; i < N_CLIENTS; i++)
+        clients[i] = connect_to(rig->server.url);
+    /* the connection that is there goes on */
+    assert_int_equal(rig_submit(rig, 20), 200);
+    assert_true(rig_knows(rig, 0));
+    for (size_t i = 0; i < N_CLIENTS; i++)
+        close(clients[i]);
+    (void)limit(rig, RLIMIT_NOFILE, room);
+    poster_close(&rig->poster); /* a new connection */
+    poster_open(&rig->poster, rig->server.url, rig->poster.api_key);
+    assert_int_equal(rig_submit(rig, 20), 200);
+    rig_close(rig);
+    mem_free(rig);
+}
+
+/* ---- little memory ----------------------------------------------------------------------------------------------- */
+
+static void without_memory_the_server_answers_or_dies_and_loses_nothing(void **state)
+{
+    (void)state;
+    struct rig *rig = mem_must_zalloc(sizeof *rig);
+    rig_open(rig);
+    assert_int_equal(rig_submit(rig, 200), 200);
+    (void)limit(rig, RLIMIT_AS, 1 << 20); /* less than there is: no more is given */
+    for (int status = 200; status == 200 && rig->next_n < 1500;)
+        status = rig_submit(rig, 100);
+    rig_kill_server(rig);
+    rig_start_server(rig);
+    rig_close(rig);
+    mem_free(rig);
+}
+
+int main(int argc, char **argv)
+{
+    program_main(argc, argv);
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test(a_full_disk_loses_nothing_and_the_server_goes_on_by_itself_when_there_is_room),
+        cmocka_unit_test(a_disk_that_is_full_when_the_server_is_killed_loses_nothing_acknowledged),
+        cmocka_unit_test(a_database_that_cannot_be_written_is_refused_with_its_name),
+        cmocka_unit_test(without_descriptors_the_server_goes_on_and_serves_when_they_are_back),
+        cmocka_unit_test(without_memory_the_server_answers_or_dies_and_loses_nothing),
+    };
+    return cmocka_run_group_tests(tests, NULL, NULL);
+}
