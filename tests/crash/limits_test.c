@@ -58,6 +58,7 @@ static void a_full_disk_loses_nothing_and_the_server_goes_on_by_itself_when_ther
     memset(late->is_acknowledged, 0, sizeof late->is_acknowledged);
     assert_int_equal(pthread_create(&client.thread, NULL, submit_late, &client), 0);
     rig_wait_for_log(rig, "the store fails");
+    assert_int_equal(rig_submit(rig, 5), 503); /* a later one does not wait */
     (void)limit(rig, RLIMIT_FSIZE, room);
     rig_wait_for_log(rig, "the store works again");
     pthread_join(client.thread, NULL);
