@@ -269,18 +269,19 @@ def write_results(mutants, results):
     by_sim = [m for m in known if results[m["name"]].get("sim")]
     lines = ["# Mutants and what catches them", "",
              "Written by `make mutation` (`mutate.py`). A mutant is one deliberate fault; the tables beside this file say "
-             "what each does.", "",
+             "what each does. One part may be from an earlier run than another.", "",
              f"{len(known)} of {len(mutants)} mutants run, {caught} caught by the tests, {len(known) - caught} "
              "survived."]
     if by_sim:
         n = sum(1 for m in by_sim if results[m["name"]]["sim"] != "no")
-        lines += ["", f"The simulator alone, with {SIM_SEEDS} schedules, catches {n} of {len(by_sim)}; driver and store "
-                      "queue are no part of it (-)."]
+        lines += ["", f"The simulator alone, with {SIM_SEEDS} schedules, catches {n} of {len(by_sim)}. Driver and store queue "
+                  "are no part of it (-); where nothing stands it has not been asked."]
     lines += ["", "| mutant | file | breaks | caught by | the simulator alone |", "|---|---|---|---|---|"]
     for m in known:
         result = results[m["name"]]
+        sim = "-" if NOT_SIMULATED.match(m["file"]) else result.get("sim", "")
         lines.append(f"| {m['name']} | {m['file'].removeprefix('src/')} | {m['breaks']} | "
-                     f"{result.get('caught_by') or '**survived**'} | {result.get('sim', '-')} |")
+                     f"{result.get('caught_by') or '**survived**'} | {sim} |")
     (HERE / "RESULTS.md").write_text("\n".join(lines) + "\n")
 
 
