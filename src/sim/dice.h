@@ -14,8 +14,8 @@
 
 /* X(name, text, most strikes in a million) */
 #define SIM_FAULT_TABLE(X)                                                                                   \
-    X(SIM_DISK_READ_ERROR, "disk-read-error", 2000)                                                          \
-    X(SIM_DISK_SHORT_READ, "disk-short-read", 1000)                                                          \
+    X(SIM_DISK_READ_ERROR, "disk-read-error", 8000)                                                          \
+    X(SIM_DISK_SHORT_READ, "disk-short-read", 4000)                                                          \
     X(SIM_DISK_WRITE_ERROR, "disk-write-error", 3000)                                                        \
     X(SIM_DISK_PARTIAL_WRITE, "disk-partial-write", 3000)                                                    \
     X(SIM_DISK_SYNC_ERROR, "disk-sync-error", 20000)                                                         \

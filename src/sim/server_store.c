@@ -20,6 +20,7 @@ struct answer {
     struct engine_event found;
     struct call_record record;
     struct store_records records;
+    struct dr_error error;
     struct id ids[IDS_MAX];
 };
 
@@ -304,12 +305,30 @@ static dr_code read_once(struct sim *sim, const struct engine_effect *read, stru
     }
 }
 
+/* After some tries the engine is told (D4), and orders the read again. A purge goes on being tried: whether it has
+ * happened must be known. */
+static bool is_given_up(struct sim *sim, const struct engine_effect *read, struct answer *answer, dr_code code)
+{
+    bool may = code && code != DR_DATA_LOSS && read->kind != ENGINE_PURGE && !sim->is_dying && !sim->dice.is_calm;
+    if (!may || dice_below(&sim->dice, 2) > 0)
+        return false;
+    sim_did(sim, SIM_READ_GIVEN_UP);
+    sim_trace(sim, "read given up: %s", answer->error.message);
+    answer->found = (struct engine_event){.kind = ENGINE_READ_FAILED};
+    answer->found.read_failed.effect = read->kind;
+    answer->found.read_failed.code = code;
+    answer->found.read_failed.message = answer->error.message;
+    if (read->kind == ENGINE_LOAD)
+        answer->found.read_failed.id = read->read.id;
+    return true;
+}
+
 static void read_for_engine(struct sim *sim, struct sim_job *job)
 {
-    struct dr_error error = {0};
     struct answer *answer = answer_create(sim);
-    dr_code code = read_once(sim, &job->read, answer, &error);
-    if (sim->is_dying || is_over_for(sim, code, error.message, SIM_READ_FAILED)) {
+    dr_code code = read_once(sim, &job->read, answer, &answer->error);
+    bool is_told = is_given_up(sim, &job->read, answer, code);
+    if (sim->is_dying || (!is_told && is_over_for(sim, code, answer->error.message, SIM_READ_FAILED))) {
         answer_free(&answer->event);
         return;
     }

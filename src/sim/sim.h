@@ -34,7 +34,7 @@
                     X(SIM_LIST_OK, "list ok") X(SIM_LIST_FAILED, "list failed")                              \
                         X(SIM_CANCEL_OK, "cancel ok") X(SIM_CANCEL_FAILED, "cancel failed")                  \
                             X(SIM_PURGED, "purged") X(SIM_LATE_ANSWERS, "late answers dropped")              \
-                                X(SIM_COMMIT_FAILED, "commit failed") X(SIM_READ_FAILED, "read failed")      \
+                                X(SIM_COMMIT_FAILED, "commit failed") X(SIM_READ_FAILED, "read failed") X(SIM_READ_GIVEN_UP, "read given up")      \
                                     X(SIM_OPEN_FAILED, "open failed") X(SIM_RESTARTS, "server starts")       \
                                         X(SIM_UNSURE_COMMITS, "commits in doubt at a crash")
 
