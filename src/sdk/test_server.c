@@ -218,8 +218,10 @@ static void trace_children(struct buf *buf, const struct driver_call *calls, siz
     }
 }
 
-static void on_calls(void *arg, dr_code code, const char *message, const struct driver_call *calls, size_t n)
+static void on_calls(void *arg, dr_code code, const char *message, const struct driver_call *calls, size_t n,
+                     struct id next_before)
 {
+    (void)next_before;
     struct tracing *tracing = arg;
     if (code)
         (void)buf_printf(tracing->buf, "  (no trace: %s)\n", message);

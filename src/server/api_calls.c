@@ -75,8 +75,9 @@ static void respond_call(const struct api_request *request, const struct driver_
 }
 
 static void on_call(void *arg, dr_code code, const char *message, const struct driver_call *calls,
-                    size_t n_calls)
+                    size_t n_calls, struct id next_before)
 {
+    (void)next_before;
     struct look *look = arg;
     if (code == DR_OK && n_calls > 0)
         api_respond_with(&look->request, &calls[0], respond_call);
@@ -166,12 +167,14 @@ static void respond_page_proto(const struct look *look, const struct driver_call
 }
 
 static void on_page(void *arg, dr_code code, const char *message, const struct driver_call *calls,
-                    size_t n_calls)
+                    size_t n_calls, struct id next_before)
 {
     struct look *look = arg;
     char next_token[ID_TEXT_SIZE] = "";
     if (n_calls > 0 && n_calls == look->page_size)
-        (void)id_format(calls[n_calls - 1].record->id, next_token);
+        next_before = calls[n_calls - 1].record->id;
+    if (!id_is_none(next_before))
+        (void)id_format(next_before, next_token);
     if (code != DR_OK)
         api_respond_error(&look->request, code, message);
     else if (look->request.is_json)

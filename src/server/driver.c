@@ -108,12 +108,18 @@ void driver_stop(struct driver *driver)
     pthread_cond_signal(&driver->wake);
     pthread_cond_broadcast(&driver->moved);
     pthread_mutex_unlock(&driver->lock);
-    if (!is_first)
-        return;
-    if (driver->has_thread)
-        pthread_join(driver->thread, NULL);
-    else
-        driver_loop(driver);
+    if (is_first) {
+        if (driver->has_thread)
+            pthread_join(driver->thread, NULL);
+        else
+            driver_loop(driver);
+    }
+    pthread_mutex_lock(&driver->lock);
+    driver->is_stop_over = driver->is_stop_over || is_first;
+    pthread_cond_broadcast(&driver->moved);
+    while (!driver->is_stop_over)
+        pthread_cond_wait(&driver->moved, &driver->lock);
+    pthread_mutex_unlock(&driver->lock);
 }
 
 void driver_stop_hurry(struct driver *driver)

@@ -65,9 +65,9 @@ struct driver_call {
 typedef void driver_submit_fn(void *arg, dr_code code, const char *message, const struct id *ids, size_t n_ids);
 typedef void driver_wait_fn(void *arg, dr_code code, const char *message, const struct call_record *record);
 typedef void driver_cancel_fn(void *arg, dr_code code, const char *message);
-/* get gives one call, list as many as there are, newest first. */
+/* get gives one call, list as many as there are, newest first. next_before: as store_records has it, else none. */
 typedef void driver_calls_fn(void *arg, dr_code code, const char *message, const struct driver_call *calls,
-                             size_t n_calls);
+                             size_t n_calls, struct id next_before);
 
 struct driver_submit {
     uint32_t project;
@@ -130,7 +130,8 @@ dr_code driver_create(const struct driver_config *config, struct driver **ret_dr
 dr_code driver_start(struct driver *driver, struct dr_error *error);
 /* Graceful and blocking: from now on requests are refused, no attempt starts, waits are answered DR_UNAVAILABLE;
  * attempts in flight may end within the drain timeout and are called off then (they will be made again); everything
- * is committed, accepted requests are answered, the store is closed. Harmless the second time. */
+ * is committed, accepted requests are answered, the store is closed. Whoever calls it, the second time or from a second
+ * thread, returns when all that is done. */
 void driver_stop(struct driver *driver);
 /* Attempts in flight need not end: the drain timeout is over. For a second signal. */
 void driver_stop_hurry(struct driver *driver);

@@ -73,6 +73,7 @@ struct driver {
     uint64_t n_damaged;        /* calls found damaged */
     enum driver_phase phase;
     bool is_stop_begun;
+    bool is_stop_over; /* the engine thread is joined */
     bool is_hurrying;          /* the drain timeout is over */
     uint32_t n_submits;
     size_t submit_bytes;

@@ -53,7 +53,7 @@ static void answer_show(struct driver *driver, struct show_request *request, con
     }
     driver_read_done(driver);
     request->on_done(request->arg, request->code, request->code ? request->error.message : NULL, calls,
-                     request->code ? 0 : n);
+                     request->code ? 0 : n, request->records.next_before);
     mem_free(calls);
     record_deinit(&request->record);
     store_records_deinit(&request->records);

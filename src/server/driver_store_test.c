@@ -120,8 +120,10 @@ static void on_cancelled(void *arg, dr_code code, const char *message)
     say(arg, code);
 }
 
-static void on_calls(void *arg, dr_code code, const char *message, const struct driver_call *calls, size_t n_calls)
+static void on_calls(void *arg, dr_code code, const char *message, const struct driver_call *calls, size_t n_calls,
+                     struct id next_before)
 {
+    (void)next_before;
     (void)message;
     ((struct answer *)arg)->state = n_calls ? (int)calls[0].record->state : 0;
     say(arg, code);

@@ -166,8 +166,10 @@ static void on_waited(void *arg, dr_code code, const char *message, const struct
 
 static void on_cancelled(void *arg, dr_code code, const char *message) { outcome_set(arg, code, message); }
 
-static void on_calls(void *arg, dr_code code, const char *message, const struct driver_call *calls, size_t n_calls)
+static void on_calls(void *arg, dr_code code, const char *message, const struct driver_call *calls, size_t n_calls,
+                     struct id next_before)
 {
+    (void)next_before;
     struct outcome *outcome = arg;
     outcome->n_calls = n_calls;
     if (n_calls > 0) {
@@ -641,6 +643,44 @@ static void a_stop_lets_runs_end_and_refuses_afterwards(void **state)
     close_driver(&fixture);
 }
 
+static void *stop_driver(void *arg)
+{
+    const struct fixture *fixture = arg;
+    driver_stop(fixture->driver);
+    return NULL;
+}
+
+static void a_stop_from_a_second_thread_waits_for_the_end_too(void **state)
+{
+    (void)state;
+    struct fixture fixture;
+    open_driver(&fixture, (struct driver_config){.drain_timeout_ns = 3600 * NS_PER_S});
+    struct id id = submit_one(&fixture, "gate");
+    wait_until_inside(&fixture);
+    pthread_t first, opener;
+    assert_int_equal(pthread_create(&first, NULL, stop_driver, &fixture), 0);
+    struct outcome outcome;
+    dr_code code = DR_OK; /* the stop has begun when waits are refused */
+    while (code == DR_OK) {
+        outcome_init(&outcome);
+        struct driver_wait wait = {.id = id, .on_done = on_waited, .arg = &outcome};
+        code = driver_wait(fixture.driver, &wait, NULL, NULL);
+        if (code == DR_OK)
+            (void)outcome_get(&outcome);
+        outcome_deinit(&outcome);
+    }
+    assert_int_equal(code, DR_UNAVAILABLE);
+    assert_int_equal(pthread_create(&opener, NULL, (void *(*)(void *))(void (*)(void))open_gate, &fixture), 0);
+    driver_stop(fixture.driver);
+    pthread_mutex_lock(&fixture.lock);
+    bool is_open = fixture.is_open; /* the run in flight cannot end before */
+    pthread_mutex_unlock(&fixture.lock);
+    pthread_join(first, NULL);
+    pthread_join(opener, NULL);
+    assert_true(is_open);
+    close_driver(&fixture);
+}
+
 static void a_stop_calls_off_what_does_not_end(void **state)
 {
     (void)state;
@@ -709,6 +749,7 @@ int main(void)
         cmocka_unit_test(thousands_of_calls_end),
         cmocka_unit_test(many_threads_share_a_driver),
         cmocka_unit_test(a_stop_lets_runs_end_and_refuses_afterwards),
+        cmocka_unit_test(a_stop_from_a_second_thread_waits_for_the_end_too),
         cmocka_unit_test(a_stop_calls_off_what_does_not_end),
         cmocka_unit_test(a_second_signal_ends_the_drain),
         cmocka_unit_test(a_driver_that_never_started_answers_what_it_was_given),

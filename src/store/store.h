@@ -30,6 +30,7 @@ struct store_records {
     struct call_record *records;
     size_t n_records;
     size_t cap_records;
+    struct id next_before; /* of store_list: it looked at calls down to this id only; else none */
 };
 
 struct store_scan_result {
@@ -144,8 +145,9 @@ dr_code store_scan_mail(struct store *store, struct id after_parent, size_t limi
 dr_code store_scan_sweeps(struct store *store, struct id after, size_t limit, struct id *ret_ids,
                           size_t *ret_n, struct dr_error *error);
 /* For people: without input, poll state, output, error value and traceback, and without texts longer than
- * STORE_LISTED_BYTES_MAX (NULL). DR_RESOURCE_EXHAUSTED: SQLite gives up when too many calls must be looked
- * through for the few that fit, because commits wait meanwhile; one tree (`root`) has an index. */
+ * STORE_LISTED_BYTES_MAX (NULL). SQLite gives up when too many calls must be looked through for the few that fit,
+ * because commits wait meanwhile: what was found so far, maybe nothing, and `next_before` of the records, which as the
+ * filter's `before` goes on from there. */
 #define STORE_LISTED_BYTES_MAX 2000u
 dr_code store_list(struct store *store, const struct store_filter *filter, struct store_records *ret_records,
                    struct dr_error *error);
