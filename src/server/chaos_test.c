@@ -9,7 +9,7 @@ static struct chaos_options parse(const char *text)
     struct chaos_options options;
     struct dr_error error = {0};
     if (chaos_parse(text, &options, &error) != DR_OK)
-        fail_msg("%s: %s", text, error.message);
+        fail_msg("%s: %s", text ? text : "no text", error.message);
     return options;
 }
 
@@ -36,8 +36,8 @@ static void is_written_as_it_is_read(void **state)
 {
     (void)state;
     static const char *const texts[] = {"seed=1", "seed=18,drop=1%,delay=50ms", "seed=2,duplicate=0.25%,fail=3%",
-                                        "seed=1234567890123456789,drop=100%,duplicate=100%,crash-endpoint=99.9999%,"
-                                        "fail=100%,delay=99d23h59m59s@0.0001%"};
+                                        ("seed=1234567890123456789,drop=100%,duplicate=100%,crash-endpoint=99.9999%,"
+                                         "fail=100%,delay=99d23h59m59s@0.0001%")};
     for (size_t i = 0; i < sizeof texts / sizeof texts[0]; i++) {
         char text[CHAOS_TEXT_SIZE];
         struct chaos_options options = parse(texts[i]);
