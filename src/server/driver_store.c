@@ -247,7 +247,7 @@ void driver_read_handle(struct driver *driver, struct driver_event *event)
     struct driver_read *read = container_of(event, struct driver_read, event);
     event->handle = handle_answer;
     driver->n_store_jobs++;
-    store_queue_run(driver->store, read_for_people, read);
+    store_queue_look(driver->store, read_for_people, read);
 }
 
 /* ---- open and close ---------------------------------------------------------------------------------------------- */

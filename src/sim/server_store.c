@@ -69,11 +69,6 @@ void sim_store_read(struct sim *sim, const struct engine_effect *effect)
     push(sim, (struct sim_job){.read = *effect});
 }
 
-void sim_store_request(struct sim *sim, struct sim_request *request)
-{
-    request->n_references++;
-    push(sim, (struct sim_job){.request = request});
-}
 
 void sim_job_free(struct sim_job *job)
 {
@@ -390,6 +385,23 @@ static void read_for_client(struct sim *sim, struct sim_job *job)
     list_remove(&job->node);
     job->request = NULL; /* its reference goes with the answer */
     sim_job_free(job);
+}
+
+void sim_store_request(struct sim *sim, struct sim_request *request)
+{
+    request->n_references++;
+    if (sim->server.n_tried == 0) {
+        push(sim, (struct sim_job){.request = request});
+        return;
+    }
+    struct sim_job *job = mem_must_zalloc(sizeof *job); /* a commit fails: people may look between two tries */
+    job->request = request;
+    list_init(&job->node);
+    read_for_client(sim, job);
+    if (!sim->is_dying)
+        return;
+    sim_job_free(job);
+    sim_server_die(sim, SIM_END_POWER_LOST);
 }
 
 /* ---- the queue ---- */

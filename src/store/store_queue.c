@@ -16,6 +16,7 @@
 
 struct entry {
     struct list node;
+    struct list look; /* among the queue's looks; else alone */
     struct batch *batch; /* NULL = a job */
     store_commit_fn *on_done;
     store_job_fn *job;
@@ -28,6 +29,7 @@ struct store_queue {
     pthread_mutex_t lock;
     pthread_cond_t changed;
     struct list entries; /* under lock */
+    struct list looks; /* under lock: jobs that may overtake, of `entries` and of what the thread has taken from it */
     bool is_stopping; /* under lock */
     atomic_size_t depth;
     bool is_in_trouble; /* queue thread only */
@@ -35,29 +37,37 @@ struct store_queue {
     dr_code given_up; /* queue thread only: why commits are no longer tried */
 };
 
-static void push(struct store_queue *queue, struct entry entry)
+static void push(struct store_queue *queue, struct entry entry, bool is_look)
 {
     struct entry *copy = mem_must_alloc(sizeof *copy);
     *copy = entry;
+    list_init(&copy->look);
     atomic_fetch_add(&queue->depth, 1);
     pthread_mutex_lock(&queue->lock);
     CHECK(!queue->is_stopping);
     bool was_empty = list_is_empty(&queue->entries);
     list_push_back(&queue->entries, &copy->node);
+    if (is_look)
+        list_push_back(&queue->looks, &copy->look);
     pthread_mutex_unlock(&queue->lock);
-    if (was_empty)
+    if (was_empty || is_look)
         pthread_cond_signal(&queue->changed);
 }
 
 void store_queue_commit(struct store_queue *queue, struct batch *batch, store_commit_fn *on_done, void *arg)
 {
     CHECK(batch);
-    push(queue, (struct entry){.batch = batch, .on_done = on_done, .arg = arg});
+    push(queue, (struct entry){.batch = batch, .on_done = on_done, .arg = arg}, false);
 }
 
 void store_queue_run(struct store_queue *queue, store_job_fn *job, void *arg)
 {
-    push(queue, (struct entry){.job = job, .arg = arg});
+    push(queue, (struct entry){.job = job, .arg = arg}, false);
+}
+
+void store_queue_look(struct store_queue *queue, store_job_fn *job, void *arg)
+{
+    push(queue, (struct entry){.job = job, .arg = arg}, true);
 }
 
 size_t store_queue_depth(const struct store_queue *queue)
@@ -76,7 +86,28 @@ static void tell_trouble(struct store_queue *queue, dr_code code, const char *me
         queue->config.on_trouble(queue->config.trouble_arg, code, message);
 }
 
-/* True when the queue is being stopped. */
+static void finish(struct store_queue *queue, struct entry *entry)
+{
+    mem_free(entry);
+    atomic_fetch_sub(&queue->depth, 1);
+}
+
+/* Under lock, which it leaves meanwhile. False when there is none. */
+static bool look_once(struct store_queue *queue)
+{
+    struct list *node = list_pop_front(&queue->looks);
+    if (!node)
+        return false;
+    struct entry *entry = container_of(node, struct entry, look);
+    list_remove(&entry->node);
+    pthread_mutex_unlock(&queue->lock);
+    entry->job(queue->config.store, entry->arg);
+    finish(queue, entry);
+    pthread_mutex_lock(&queue->lock);
+    return true;
+}
+
+/* People may look meanwhile. True when the queue is being stopped. */
 static bool pause_ms(struct store_queue *queue, long ms)
 {
     struct timespec until;
@@ -89,8 +120,10 @@ static bool pause_ms(struct store_queue *queue, long ms)
     }
     pthread_mutex_lock(&queue->lock);
     int waited = 0;
-    while (!queue->is_stopping && waited == 0)
-        waited = pthread_cond_timedwait(&queue->changed, &queue->lock, &until);
+    while (!queue->is_stopping && waited == 0) {
+        if (!look_once(queue))
+            waited = pthread_cond_timedwait(&queue->changed, &queue->lock, &until);
+    }
     bool is_stopping = queue->is_stopping;
     pthread_mutex_unlock(&queue->lock);
     return is_stopping;
@@ -119,12 +152,6 @@ static size_t batch_bytes(const struct batch *batch)
     for (size_t i = 0; i < batch->n_ops; i++)
         bytes += store_record_bytes(&batch->ops[i].record);
     return bytes;
-}
-
-static void finish(struct store_queue *queue, struct entry *entry)
-{
-    mem_free(entry);
-    atomic_fetch_sub(&queue->depth, 1);
 }
 
 /* Commits the batches at the head of the list, all that stand together. */
@@ -164,6 +191,9 @@ static void work_off(struct store_queue *queue, struct list *entries)
             continue;
         }
         list_remove(&entry->node);
+        pthread_mutex_lock(&queue->lock);
+        list_remove(&entry->look);
+        pthread_mutex_unlock(&queue->lock);
         entry->job(queue->config.store, entry->arg);
         finish(queue, entry);
     }
@@ -198,6 +228,7 @@ dr_code store_queue_start(const struct store_queue_config *config, struct store_
         return error_set(error, DR_NO_MEMORY, "start the store: out of memory");
     queue->config = *config;
     list_init(&queue->entries);
+    list_init(&queue->looks);
     pthread_mutex_init(&queue->lock, NULL);
     pthread_condattr_t attributes;
     pthread_condattr_init(&attributes);

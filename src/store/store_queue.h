@@ -1,7 +1,7 @@
 /* The asynchronous face of a store: one thread that owns it and works off a queue.
  *
  * Order: jobs and commits are done in the order in which they were pushed, so a job sees every batch pushed
- * before it. Batches that stand next to each other are committed together (group commit), up to
+ * before it (but for store_queue_look). Batches that stand next to each other are committed together (group commit), up to
  * STORE_QUEUE_GROUP_OPS operations or STORE_QUEUE_GROUP_BYTES of payload; a batch is never divided. Callbacks
  * run on the queue's thread, in order, and must not block on the queue.
  *
@@ -40,6 +40,9 @@ dr_code store_queue_start(const struct store_queue_config *config, struct store_
 void store_queue_commit(struct store_queue *queue, struct batch *batch, store_commit_fn *on_done, void *arg);
 /* Calls job with the store on the queue's thread. Any thread. */
 void store_queue_run(struct store_queue *queue, store_job_fn *job, void *arg);
+/* The same for a job that need not see the batches pushed before it, only what is durable: while a commit fails, it is
+ * done between two tries. Any thread. */
+void store_queue_look(struct store_queue *queue, store_job_fn *job, void *arg);
 /* Entries that are not finished, the one in work included. Any thread. */
 size_t store_queue_depth(const struct store_queue *queue);
 /* Works off what is there (a commit that keeps failing is given up), closes the store, frees the queue. Not

@@ -42,7 +42,7 @@ static void *submit_late(void *arg)
     return NULL;
 }
 
-static void a_full_disk_loses_nothing_and_the_server_goes_on_by_itself_when_there_is_room(void **state)
+static void a_full_disk_loses_nothing_hides_nothing_and_the_server_goes_on_by_itself_when_there_is_room(void **state)
 {
     (void)state;
     struct rig *rig = mem_must_zalloc(sizeof *rig);
@@ -59,6 +59,8 @@ static void a_full_disk_loses_nothing_and_the_server_goes_on_by_itself_when_ther
     assert_int_equal(pthread_create(&client.thread, NULL, submit_late, &client), 0);
     rig_wait_for_log(rig, "the store fails");
     assert_int_equal(rig_submit(rig, 5), 503); /* a later one does not wait */
+    for (uint64_t n = 0; n < rig->next_n; n++) /* and people may look */
+        assert_true(!rig->is_acknowledged[n] || rig_knows(rig, n));
     (void)limit(rig, RLIMIT_FSIZE, room);
     rig_wait_for_log(rig, "the store works again");
     pthread_join(client.thread, NULL);
@@ -172,7 +174,7 @@ int main(int argc, char **argv)
 {
     program_main(argc, argv);
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(a_full_disk_loses_nothing_and_the_server_goes_on_by_itself_when_there_is_room),
+        cmocka_unit_test(a_full_disk_loses_nothing_hides_nothing_and_the_server_goes_on_by_itself_when_there_is_room),
         cmocka_unit_test(a_disk_that_is_full_when_the_server_is_killed_loses_nothing_acknowledged),
         cmocka_unit_test(a_database_that_cannot_be_written_is_refused_with_its_name),
         cmocka_unit_test(without_descriptors_the_server_goes_on_and_serves_when_they_are_back),

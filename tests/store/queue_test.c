@@ -272,6 +272,35 @@ static void a_failed_commit_is_tried_until_it_works(void **state)
     stop(queue, &fake);
 }
 
+/* One that was pushed before the trouble was seen, one in the middle of it. */
+static void people_look_while_a_commit_fails(void **state)
+{
+    (void)state;
+    struct fake fake;
+    struct store_queue *queue = start(&fake);
+    struct gate gate;
+    close_gate(&gate, queue);
+    fake.n_failures = UINT32_MAX;
+    store_queue_commit(queue, batch_of(1, 1), on_done, &fake);
+    store_queue_look(queue, look, NULL);
+    sem_post(&gate.open);
+    pthread_mutex_lock(&fake.lock);
+    while (!strstr(fake.log, "j0 "))
+        pthread_cond_wait(&fake.changed, &fake.lock);
+    pthread_mutex_unlock(&fake.lock);
+    store_queue_run(queue, look, NULL); /* this one waits for the batch */
+    store_queue_look(queue, look, NULL);
+    pthread_mutex_lock(&fake.lock);
+    while (!strstr(fake.log, "j0 j0 "))
+        pthread_cond_wait(&fake.changed, &fake.lock);
+    assert_null(strstr(fake.log, "c1"));
+    fake.n_failures = 0;
+    pthread_mutex_unlock(&fake.lock);
+    wait_for_all(queue);
+    assert_string_equal(fake.log, "j0 j0 c1 j1 ");
+    stop(queue, &fake);
+}
+
 static void stopping_works_off_what_is_there(void **state)
 {
     (void)state;
@@ -387,6 +416,7 @@ int main(void)
         cmocka_unit_test(a_group_is_bounded_by_its_bytes),
         cmocka_unit_test(the_depth_counts_what_is_not_finished),
         cmocka_unit_test(a_failed_commit_is_tried_until_it_works),
+        cmocka_unit_test(people_look_while_a_commit_fails),
         cmocka_unit_test(stopping_works_off_what_is_there),
         cmocka_unit_test(stopping_gives_up_a_failing_commit_and_all_behind_it),
         cmocka_unit_test(an_idle_queue_stops),
