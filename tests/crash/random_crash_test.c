@@ -31,7 +31,6 @@ struct world {
     size_t n_begun;
     enum store_durability durability;
     size_t n_safe; /* commits that were there when the store was last opened: synced in either durability */
-    size_t n_ever; /* returned by any process */
     uint64_t n_lost;
     uint64_t n_power_losses, n_kills, n_commits, n_failures, n_unreturned;
 };
@@ -85,7 +84,7 @@ static void make_disk(struct world *world)
     sim_disk_destroy(world->disk);
     world->disk = sim_disk_create(&config);
     sim_disk_make_default(world->disk);
-    world->n_returned = world->n_begun = world->n_safe = world->n_ever = 0;
+    world->n_returned = world->n_begun = world->n_safe = 0;
 }
 
 /* ---- a life ---- */
@@ -149,7 +148,6 @@ static void live(struct world *world)
             world->n_begun = world->n_returned + 1;
             bool is_done = try_step(world, &world->history.steps[world->n_returned]);
             world->n_returned += is_done;
-            world->n_ever = world->n_returned > world->n_ever ? world->n_returned : world->n_ever;
             world->n_commits += is_done;
         }
     world->operations_left = 0;
@@ -181,15 +179,6 @@ static void take_back(struct world *world, uint64_t state)
     world->n_returned = n;
 }
 
-/* A commit that was lost and is made again to the byte makes what stood behind it in the log whole again: those commits
- * had returned once, too. */
-static void give_back(struct world *world, uint64_t state)
-{
-    ssize_t n = world->durability == STORE_SURVIVES_PROCESS ? find_state(world, state) : -1;
-    if (n > (ssize_t)world->n_begun && n <= (ssize_t)world->n_ever)
-        world->n_returned = (size_t)n;
-}
-
 /* What the next process finds; it goes on from there, so what it has seen must stay. */
 static void look(struct world *world, uint64_t round)
 {
@@ -202,8 +191,6 @@ static void look(struct world *world, uint64_t round)
     bool has_begun = world->n_begun > world->n_returned && state == world->history.states[world->n_begun];
     if (!has_begun)
         take_back(world, state);
-    if (!has_begun)
-        give_back(world, state);
     if (!has_begun && state != world->history.states[world->n_returned])
         fail_msg("round %llu: %zd commits, not %zu or %zu", (unsigned long long)round,
                  find_state(world, state), world->n_returned, world->n_begun);
