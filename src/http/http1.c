@@ -93,7 +93,7 @@ static void http1_advance(struct http_connection *connection)
         pending_forget(connection);
         connection_read(connection, true);
     }
-    bool is_in_the_way = connection->phase == PHASE_IDLE && connection->server->is_accept_waiting;
+    bool is_in_the_way = connection->phase == PHASE_IDLE && listener_waits_for_connections(connection->server);
     if (is_in_the_way || (connection->is_eof && is_receiving(connection)))
         connection_close(connection);
 }

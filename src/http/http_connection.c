@@ -5,6 +5,7 @@
 #include "base/check.h"
 #include "base/mem.h"
 #include <stdio.h>
+#include <unistd.h>
 
 static void on_closed(uv_handle_t *handle);
 
@@ -42,27 +43,14 @@ static struct http_connection *connection_create(struct http_server *server)
     return connection;
 }
 
-/* Not calling uv_accept makes libuv leave further connections to the kernel until server_connection_closed calls. */
-void connection_accept(struct http_server *server)
+void connection_open(struct http_server *server, int fd)
 {
-    struct list *idle = &server->phases[PHASE_IDLE];
-    if (server->n_connections >= server->config.connections_max) {
-        server->is_accept_waiting = true;
-        server_refused(server, HTTP_REFUSED_CONNECTIONS, NULL);
-        if (!list_is_empty(idle))
-            connection_close(container_of(idle->next, struct http_connection, node));
-        return;
-    }
     struct http_connection *connection = connection_create(server);
-    if (!connection) {
-        server->is_accept_waiting = true;
+    if (!connection || uv_tcp_open(&connection->tcp, fd)) {
         server_refused(server, HTTP_REFUSED_DESCRIPTORS, NULL);
-        server_timer_need(server, uv_now(&server->loop) + ACCEPT_RETRY_MS);
-        return;
-    }
-    if (uv_accept((uv_stream_t *)&server->listener, (uv_stream_t *)&connection->tcp)) {
-        server_refused(server, HTTP_REFUSED_DESCRIPTORS, NULL);
-        connection_close(connection);
+        close(fd);
+        if (connection)
+            connection_close(connection);
         return;
     }
     atomic_fetch_add_explicit(&server->stats.accepted, 1, memory_order_relaxed);

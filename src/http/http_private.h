@@ -1,6 +1,7 @@
-/* Insides of the HTTP server, shared by http_server.c, http_connection.c, http1*.c and http_exchange.c.
+/* Insides of the HTTP server, shared by http_server.c, http_listener.c, http_connection.c, http1*.c and http_exchange.c.
  *
- *   http_server.c      loop thread, listener, answers coming in from other threads, one timer, stop
+ *   http_server.c      loop thread, answers coming in from other threads, one timer, stop
+ *   http_listener.c    the listening socket: when connections are accepted, and when they wait
  *   http_connection.c  a socket: bytes in, bytes out, deadlines, closing. TLS will sit here, between socket and bytes
  *   http1.c            bytes <-> exchanges by HTTP/1.1; http1_parse.c the half that reads. HTTP/2 will be their sibling
  *   http_exchange.c    what users see of a request, and the making of answers
@@ -26,7 +27,8 @@
 #define ANSWER_FREE_BYTES 4096      /* answers up to this size are never refused for the sake of memory */
 #define BACKLOG 4096                /* connections that the kernel keeps; net.core.somaxconn bounds it too */
 #define DRAIN_MS 3000               /* how long a peer may go on sending what nobody reads */
-#define ACCEPT_RETRY_MS 50          /* after memory ran out */
+#define ACCEPT_RETRY_MS 50          /* after descriptors or memory ran out */
+#define ACCEPTS_AT_ONCE_MAX 64      /* then those that are there have their turn */
 #define PEER_TEXT_SIZE 64
 
 /* Where a connection is; each phase has one list in the server, in the order of deadlines, as each has one timeout. */
@@ -113,7 +115,8 @@ struct http_connection {
 struct http_server {
     struct http_server_config config;
     uv_loop_t loop;
-    uv_tcp_t listener;
+    uv_poll_t listener;             /* data points back */
+    int listener_fd;
     uv_async_t async;
     uv_timer_t timer;
     uint64_t timer_ms;              /* when it fires; 0 = not armed */
@@ -152,15 +155,25 @@ static inline void server_buffered_add(struct http_server *server, int64_t n_byt
     atomic_store_explicit(&server->stats.buffered, server->buffered, memory_order_relaxed);
 }
 void server_connection_closed(struct http_server *server);
-/* Takes the connection that had to wait, if there is one. */
-void server_accept_again(struct http_server *server);
 void server_stop_check(struct http_server *server);
 void server_unref(struct http_server *server);
 /* Counts, and tells the owner. `peer` may be NULL. */
 void server_refused(struct http_server *server, enum http_refusal refusal, const char *peer);
 
+/* http_listener.c */
+dr_code listener_open(struct http_server *server, struct dr_error *error);
+/* Accepts again if it had stopped to and there is room. */
+void listener_go_on(struct http_server *server);
+/* Whether somebody waits for one of those that are there to close. */
+static inline bool listener_waits_for_connections(const struct http_server *server)
+{
+    return server->is_accept_waiting && server->n_connections >= server->config.connections_max;
+}
+void listener_close(struct http_server *server);
+
 /* http_connection.c */
-void connection_accept(struct http_server *server);
+/* Takes an accepted socket; without memory for it, closes it. */
+void connection_open(struct http_server *server, int fd);
 void connection_phase(struct http_connection *connection, enum http_phase phase);
 void connection_read(struct http_connection *connection, bool is_on);
 /* Writes the buffers, which stay until connection_written is called (perhaps from inside). */

@@ -5,11 +5,7 @@
 #include "base/clock.h"
 #include "base/error.h"
 #include "base/mem.h"
-#include <netdb.h>
 #include <signal.h>
-#include <stdio.h>
-
-#define PORT_TEXT_SIZE 8
 
 static uint64_t ms_of(int64_t ns)
 {
@@ -62,7 +58,7 @@ static void on_timer(uv_timer_t *timer)
     }
     if (server->is_stopping)
         server_timer_need(server, server->stop_ms);
-    server_accept_again(server);
+    listener_go_on(server);
     for (int phase = 0; phase < N_PHASES; phase++) {
         while (server->timeouts_ms[phase] && !list_is_empty(&server->phases[phase])) {
             struct http_connection *connection =
@@ -125,7 +121,7 @@ static void stop_begin(struct http_server *server, int64_t timeout_ns)
     server->is_stopping = true;
     uv_update_time(&server->loop);
     server->stop_ms = uv_now(&server->loop) + ms_of(timeout_ns);
-    uv_close((uv_handle_t *)&server->listener, NULL);
+    listener_close(server);
     phase_close_all(server, PHASE_IDLE);
     /* a request that is not complete was never accepted */
     phase_close_all(server, PHASE_HEADERS);
@@ -148,19 +144,11 @@ static void on_async(uv_async_t *async)
         server_stop_check(server);
 }
 
-void server_accept_again(struct http_server *server)
-{
-    if (!server->is_accept_waiting || server->is_stopping || server->n_connections >= server->config.connections_max)
-        return;
-    server->is_accept_waiting = false;
-    connection_accept(server);
-}
-
 void server_connection_closed(struct http_server *server)
 {
     server->n_connections--;
     atomic_fetch_sub(&server->stats.connections, 1);
-    server_accept_again(server);
+    listener_go_on(server);
     server_stop_check(server);
 }
 
@@ -176,59 +164,6 @@ static void *loop_main(void *arg)
     /* answered between the last look and now: their connections are closed already */
     answers_take(server);
     return NULL;
-}
-
-/* ---- listening ---- */
-
-static void on_connection(uv_stream_t *listener, int status)
-{
-    struct http_server *server = listener->data;
-    if (status == 0)
-        connection_accept(server);
-    else /* libuv has closed what waited if descriptors ran out, so that accepting does not spin */
-        server_refused(server, HTTP_REFUSED_DESCRIPTORS, NULL);
-}
-
-static int try_listen(struct http_server *server, const struct sockaddr *address)
-{
-    int rc = uv_tcp_init(&server->loop, &server->listener);
-    if (rc)
-        return rc;
-    server->listener.data = server;
-    rc = uv_tcp_bind(&server->listener, address, 0);
-    if (rc == 0)
-        rc = uv_listen((uv_stream_t *)&server->listener, BACKLOG, on_connection);
-    if (rc) {
-        uv_close((uv_handle_t *)&server->listener, NULL);
-        (void)uv_run(&server->loop, UV_RUN_NOWAIT);
-    }
-    return rc;
-}
-
-static dr_code listen_at(struct http_server *server, struct dr_error *error)
-{
-    const char *host = server->config.host;
-    char port[PORT_TEXT_SIZE];
-    (void)snprintf(port, sizeof(port), "%u", server->config.port);
-    struct addrinfo hints = {.ai_socktype = SOCK_STREAM, .ai_flags = AI_PASSIVE | AI_NUMERICSERV};
-    struct addrinfo *found = NULL;
-    int rc = getaddrinfo(host, port, &hints, &found);
-    if (rc)
-        return error_set(error, DR_INVALID_ARGUMENT, "listen on %s:%s: %s", host, port, gai_strerror(rc));
-    for (struct addrinfo *one = found; one; one = one->ai_next) {
-        rc = try_listen(server, one->ai_addr);
-        if (rc == 0)
-            break;
-    }
-    freeaddrinfo(found);
-    if (rc)
-        return error_set(error, DR_UNAVAILABLE, "listen on %s:%s: %s", host, port, uv_strerror(rc));
-    struct sockaddr_storage address;
-    int len = sizeof(address);
-    (void)uv_tcp_getsockname(&server->listener, (struct sockaddr *)&address, &len);
-    /* the port is at the same place in both families */
-    server->port = ntohs(((struct sockaddr_in *)&address)->sin_port);
-    return DR_OK;
 }
 
 /* ---- life ---- */
@@ -287,7 +222,7 @@ dr_code http_server_create(const struct http_server_config *config, struct http_
     code = loop_open(server, error);
     if (code)
         goto cleanup;
-    code = listen_at(server, error);
+    code = listener_open(server, error);
     if (code) {
         handles_close(server);
         (void)uv_run(&server->loop, UV_RUN_DEFAULT);
@@ -333,7 +268,7 @@ dr_code http_server_stop(struct http_server *server, int64_t timeout_ns)
         return DR_OK;
     server->is_joined = true;
     if (!server->is_started) {
-        uv_close((uv_handle_t *)&server->listener, NULL);
+        listener_close(server);
         handles_close(server);
         (void)uv_run(&server->loop, UV_RUN_DEFAULT);
         return DR_OK;

@@ -42,7 +42,7 @@ enum http_refusal {
     HTTP_REFUSED_ANSWER_BYTES, /* 429 in place of the answer: answer_bytes_max */
     HTTP_REFUSED_READER,      /* closed: the answer was not taken in time */
     HTTP_REFUSED_CONNECTIONS, /* connections_max: left to wait in the kernel until another one ends */
-    HTTP_REFUSED_DESCRIPTORS, /* closed at once or left to wait: no descriptor, no memory */
+    HTTP_REFUSED_DESCRIPTORS, /* left to wait for a descriptor, or closed for lack of memory */
     N_HTTP_REFUSALS
 };
 

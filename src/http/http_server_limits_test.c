@@ -1,6 +1,8 @@
 /* What the HTTP server refuses: by size, by number, by time. */
 #include "http/http_server_testing.h"
 
+#include <sys/resource.h>
+
 /* ---- refusals ---- */
 
 static void refuses_malformed_requests_with_400(void **state)
@@ -240,6 +242,52 @@ static void makes_room_by_closing_the_longest_idle(void **state)
     fixture_end(&fixture);
 }
 
+#define N_WAITING 8
+
+/* No descriptor for anybody but those that have one. */
+static rlim_t descriptors_limit(rlim_t limit)
+{
+    struct rlimit descriptors;
+    assert_int_equal(getrlimit(RLIMIT_NOFILE, &descriptors), 0);
+    rlim_t before = descriptors.rlim_cur;
+    descriptors.rlim_cur = limit;
+    assert_int_equal(setrlimit(RLIMIT_NOFILE, &descriptors), 0);
+    return before;
+}
+
+static void without_descriptors_connections_wait_and_those_that_are_there_are_served(void **state)
+{
+    (void)state;
+    struct fixture fixture;
+    fixture_start(&fixture);
+    int served = raw_connect(fixture.port);
+    raw_send(served, "GET /show HTTP/1.1\r\n\r\n");
+    raw_read_until(served, "\n", 1);
+    struct sockaddr_in address = {.sin_family = AF_INET, .sin_port = htons(fixture.port)};
+    address.sin_addr.s_addr = htonl(INADDR_LOOPBACK);
+    int waiting[N_WAITING];
+    for (int i = 0; i < N_WAITING; i++)
+        waiting[i] = socket(AF_INET, SOCK_STREAM, 0);
+    rlim_t before = descriptors_limit(3);
+    for (int i = 0; i < N_WAITING; i++) {
+        assert_int_equal(connect(waiting[i], (struct sockaddr *)&address, sizeof(address)), 0);
+        raw_send(waiting[i], "GET /show HTTP/1.1\r\nConnection: close\r\n\r\n");
+    }
+    struct http_server_stats stats;
+    do
+        http_server_stats(fixture.server, &stats);
+    while (stats.refused[HTTP_REFUSED_DESCRIPTORS] < 2);
+    raw_send(served, "GET /show HTTP/1.1\r\nConnection: close\r\n\r\n");
+    assert_has(raw_read_all(served), "200 OK");
+    (void)descriptors_limit(before);
+    for (int i = 0; i < N_WAITING; i++) {
+        assert_has(raw_read_all(waiting[i]), "200 OK");
+        close(waiting[i]);
+    }
+    close(served);
+    fixture_end(&fixture);
+}
+
 /* ---- peers that leave, and stop ---- */
 
 /* ---- bytes of all connections together ---- */
@@ -346,6 +394,7 @@ int main(void)
         cmocka_unit_test(closes_idle_connections),
         cmocka_unit_test(gives_up_on_a_peer_that_does_not_read),
         cmocka_unit_test(makes_room_by_closing_the_longest_idle),
+        cmocka_unit_test(without_descriptors_connections_wait_and_those_that_are_there_are_served),
         cmocka_unit_test(holds_no_more_answer_bytes_than_allowed),
         cmocka_unit_test(holds_no_more_large_heads_than_allowed),
         cmocka_unit_test(counts_and_tells_what_it_refuses),
