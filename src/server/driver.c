@@ -1,4 +1,4 @@
-#include "server/driver_private.h"
+#include "server/driver_attempt.h"
 
 #include <stdio.h>
 
@@ -13,6 +13,10 @@ static void fill_defaults(struct driver *driver)
         config->submit_bytes_max = DRIVER_SUBMIT_BYTES_MAX;
     if (!config->reads_max)
         config->reads_max = DRIVER_READS_MAX;
+    if (!config->unsaved_ops_max)
+        config->unsaved_ops_max = DRIVER_UNSAVED_OPS_MAX;
+    if (!config->unsaved_bytes_max)
+        config->unsaved_bytes_max = DRIVER_UNSAVED_BYTES_MAX;
     if (!config->drain_timeout_ns)
         config->drain_timeout_ns = DRIVER_DRAIN_TIMEOUT_NS;
     if (config->drain_timeout_ns < 0)
@@ -39,6 +43,7 @@ static void init_conditions(struct driver *driver)
 
 static void release(struct driver *driver)
 {
+    driver_pressure_deinit(driver);
     engine_destroy(driver->engine);
     map_deinit(&driver->attempts);
     map_deinit(&driver->waits);
@@ -66,6 +71,7 @@ dr_code driver_create(const struct driver_config *config, struct driver **ret_dr
     heap_init(&driver->timeouts);
     heap_init(&driver->held);
     list_init(&driver->ghosts);
+    driver_pressure_init(driver);
     chaos_init(&driver->chaos, &config->chaos);
     driver->engine = engine_create(&driver->config.engine);
     int64_t newest_ns = INT64_MIN;

@@ -30,6 +30,8 @@ enum driver_clock { DRIVER_CLOCK_REAL = 0, DRIVER_CLOCK_VIRTUAL };
 
 #define DRIVER_SUBMITS_MAX 65536u             /* not answered yet */
 #define DRIVER_SUBMIT_BYTES_MAX 268435456u    /* of those */
+#define DRIVER_UNSAVED_OPS_MAX 65536u         /* records handed to the store and not durable: then replies wait */
+#define DRIVER_UNSAVED_BYTES_MAX 134217728u   /* their payloads */
 #define DRIVER_READS_MAX 4096u                /* get, list, counts, cancel */
 #define DRIVER_DRAIN_TIMEOUT_NS (30 * NS_PER_S)
 #define DRIVER_WHY_SIZE 160
@@ -43,6 +45,9 @@ struct driver_config {
     int64_t virtual_start_ns;      /* [the wall clock's time at creation] where a virtual clock begins */
     uint32_t submits_max;          /* [DRIVER_SUBMITS_MAX] */
     size_t submit_bytes_max;       /* [DRIVER_SUBMIT_BYTES_MAX] */
+    /* Replies wait beyond these, large ones from a quarter on. Past them there is at most one reply more. */
+    uint32_t unsaved_ops_max;      /* [DRIVER_UNSAVED_OPS_MAX] */
+    size_t unsaved_bytes_max;      /* [DRIVER_UNSAVED_BYTES_MAX] */
     uint32_t reads_max;            /* [DRIVER_READS_MAX] */
     struct chaos_options chaos;    /* [none] */
     void (*on_endpoint_crash)(void *arg); /* chaos has cut an endpoint's connections. Engine thread; may be NULL */
@@ -111,6 +116,7 @@ struct driver_stats {
     uint64_t waits;                     /* now */
     uint64_t batches;                   /* durable */
     uint64_t batches_waiting;           /* now */
+    uint64_t replies_waiting;           /* now: too much is not durable yet */
     uint64_t store_failures;            /* how often commits began to fail */
     uint64_t store_read_failures;
     uint64_t store_damaged;        /* calls found damaged since the start */

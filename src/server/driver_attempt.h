@@ -11,6 +11,7 @@ struct driver_attempt {
     struct transport_run run;
     struct heap_node timeout;   /* on the driver's clock; the transport's own timeout is real time */
     bool is_timed_out;
+    bool is_deferred;           /* the result is there, and waits for the store */
     /* chaos */
     struct chaos_plan plan;
     bool is_cut;                /* its endpoint crashed */
@@ -27,6 +28,17 @@ struct driver_attempt {
 
 /* driver_run.c: tells the engine the result, and frees the attempt. */
 void driver_attempt_end(struct driver *driver, struct driver_attempt *attempt);
+
+/* driver_pressure.c */
+void driver_pressure_init(struct driver *driver);
+void driver_pressure_deinit(struct driver *driver);
+/* A batch is handed to the store; up to `sequence` they are durable, and who waited for that goes on. */
+void driver_pressure_add(struct driver *driver, const struct batch *batch);
+void driver_pressure_durable(struct driver *driver, uint64_t sequence);
+/* True: there is too much that is not durable, the result waits; driver_attempt_end comes later. */
+bool driver_pressure_defer(struct driver *driver, struct driver_attempt *attempt);
+/* Nothing waits any more: the drain is out of time. */
+void driver_pressure_let_go_all(struct driver *driver);
 
 /* driver_chaos.c; all do nothing without chaos. */
 /* Before it is sent. False: it is not sent, the result is in the attempt. */

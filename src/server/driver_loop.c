@@ -71,6 +71,7 @@ static void tell_durable(struct driver *driver, uint64_t sequence)
         return;
     driver->stepped_sequence = sequence;
     driver_step(driver, &(struct engine_event){.kind = ENGINE_BATCH_DURABLE, .durable_sequence = sequence});
+    driver_pressure_durable(driver, sequence);
 }
 
 static void handle_all(struct driver *driver, struct list *events)
@@ -111,6 +112,7 @@ static void continue_drain(struct driver *driver, enum driver_phase phase, bool 
         driver->is_calling_off = true;
         driver->drain_deadline_ns = TIME_NEVER;
         driver_attempts_abort_all(driver);
+        driver_pressure_let_go_all(driver);
     }
     if (phase == DRIVER_DRAINING && driver->attempts.len == 0 && driver->n_ghosts == 0) {
         pthread_mutex_lock(&driver->lock);

@@ -1,7 +1,8 @@
 /* The driver's insides, shared by src/server/driver*.c only.
  *
  * Files: driver.c (create, start, stop) - driver_loop.c (the engine thread: inbox, steps, effects, drain) -
- * driver_clock.c (real and virtual time) - driver_run.c (attempts) - driver_chaos.c (faults on purpose) - driver_store.c (batches and reads) -
+ * driver_clock.c (real and virtual time) - driver_run.c (attempts) - driver_pressure.c (replies that wait for the store) -
+ * driver_chaos.c (faults on purpose) - driver_store.c (batches and reads) -
  * driver_request.c (submit, wait, cancel) - driver_show.c (get, list, counts) -
  * driver_stats.c (counters)
  *
@@ -41,6 +42,14 @@ enum driver_phase {
 /* Monotone wall time (driver_clock.c). */
 struct driver_real_clock {
     _Atomic int64_t offset_ns; /* wall = monotonic + offset; only rises */
+};
+
+/* What is not durable, and the replies that wait for it (driver_pressure.c). */
+struct driver_pressure {
+    struct list batches;     /* handed to the store, oldest first */
+    size_t n_ops, n_bytes;   /* of those: operations and payload */
+    struct list small, large; /* attempts, by their events */
+    uint32_t n_deferred;     /* in both */
 };
 
 struct driver_virtual_clock { /* under driver.lock, but for now_ns, which anybody reads */
@@ -90,6 +99,7 @@ struct driver {
     uint64_t stepped_sequence; /* durable, as told to the engine */
     uint32_t n_store_jobs;     /* reads given to the store and not answered */
     uint64_t n_attempts[DRIVER_STATUSES]; /* ended, by status */
+    struct driver_pressure pressure;
     struct map attempts;       /* id -> struct driver_attempt */
     struct heap timeouts;      /* of attempts, on the driver's clock */
     struct chaos chaos;

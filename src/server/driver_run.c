@@ -61,7 +61,7 @@ static void handle_done(struct driver *driver, struct driver_event *event)
 {
     struct driver_attempt *attempt = container_of(event, struct driver_attempt, event);
     driver_chaos_answer(driver, attempt);
-    if (!driver_chaos_hold(driver, attempt))
+    if (!driver_chaos_hold(driver, attempt) && !driver_pressure_defer(driver, attempt))
         driver_attempt_end(driver, attempt);
 }
 
@@ -133,6 +133,8 @@ void driver_attempt_start(struct driver *driver, const struct engine_effect *eff
 
 static void call_off(struct driver *driver, struct driver_attempt *attempt)
 {
+    if (attempt->is_deferred) /* it ends as soon as the store has room */
+        return;
     if (!driver_chaos_call_off(driver, attempt) && attempt->run.transport)
         transport_abort(driver->config.transport, &attempt->run);
 }

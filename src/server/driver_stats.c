@@ -28,6 +28,7 @@ static void handle_stats(struct driver *driver, struct driver_event *event)
     pthread_mutex_unlock(&driver->lock);
     stats.batches = driver->stepped_sequence;
     stats.batches_waiting = driver->handed_sequence - driver->stepped_sequence;
+    stats.replies_waiting = driver->pressure.n_deferred;
     while (stats.n_groups <= DRIVER_GROUPS_SHOWN_MAX &&
            engine_group_at(driver->engine, stats.n_groups, &groups[stats.n_groups]))
         stats.n_groups++;

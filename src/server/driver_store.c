@@ -1,6 +1,6 @@
 /* What the driver asks of the store: batches in order (D2), and reads that see every batch before them (D4), both by
  * the store's queue. Results come back through the inbox. */
-#include "server/driver_private.h"
+#include "server/driver_attempt.h"
 
 #include <stdio.h>
 #include <time.h>
@@ -30,6 +30,7 @@ void driver_store_commit(struct driver *driver, struct batch *batch)
 {
     CHECK(batch->sequence == driver->handed_sequence + 1);
     driver->handed_sequence = batch->sequence;
+    driver_pressure_add(driver, batch);
     store_queue_commit(driver->store, batch, on_durable, driver);
 }
 

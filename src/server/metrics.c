@@ -170,6 +170,7 @@ static void write_store(struct text *text, const struct driver_stats *driver)
 {
     single(text, "store_batches_total", "counter", "Batches made durable.", driver->batches);
     single(text, "store_batches_waiting", "gauge", "Batches not durable yet.", driver->batches_waiting);
+    single(text, "replies_waiting", "gauge", "Replies of endpoints that wait for the store.", driver->replies_waiting);
     single(text, "store_failures_total", "counter", "Times that commits began to fail.", driver->store_failures);
     single(text, "store_read_failures_total", "counter", "Reads for the engine that failed.", driver->store_read_failures);
     single(text, "store_damaged_calls", "gauge", "Calls found damaged, of the first 1,000.", driver->store_damaged);
