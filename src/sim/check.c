@@ -2,9 +2,9 @@
  * does see. */
 #include "sim/sim_private.h"
 
-/* When a server has lived so long, and its store has done so much for each sweep there ever was (they take turns), a
- * sweep has reached everything. */
-#define SWEEP_GRACE_NS (1800 * NS_PER_S)
+/* When a server has lived so long on a disk that works, and its store has done so much for each sweep there ever was
+ * (they take turns), a sweep has reached everything. */
+#define SWEEP_GRACE_NS (60 * NS_PER_S)
 #define SWEEP_GRACE_JOBS 20
 
 /* ---- what clients saw ---- */
@@ -189,6 +189,8 @@ static void check_directive(struct sim *sim, const struct sim_call *call, const 
 static bool is_long_ago(const struct sim *sim, int64_t when_ns, uint64_t jobs)
 {
     int64_t since_ns = when_ns > sim->server.started_ns ? when_ns : sim->server.started_ns;
+    if (since_ns < sim->disk_trouble_ns)
+        since_ns = sim->disk_trouble_ns;
     const uint64_t *deeds = sim->report->deeds;
     uint64_t n_sweeps = deeds[SIM_T8_CANCEL] + deeds[SIM_T8_EXPIRE] + deeds[SIM_T9];
     return sim->now_ns - since_ns > SWEEP_GRACE_NS && sim->n_jobs - jobs > SWEEP_GRACE_JOBS * (n_sweeps + 1);

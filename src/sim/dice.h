@@ -36,6 +36,7 @@
     X(SIM_ENDPOINT_TWICE, "endpoint-answers-twice", 50000)                                                   \
     X(SIM_ENDPOINT_GARBAGE, "endpoint-garbage", 10000)                                                       \
     X(SIM_ENDPOINT_TEMPORARY, "endpoint-temporary-error", 100000)                                            \
+    X(SIM_ENDPOINT_THROTTLES, "endpoint-throttles", 20000)                                                   \
     X(SIM_ENDPOINT_DOWN, "endpoint-down", 10000)                                                             \
     X(SIM_ENDPOINT_VERSION, "endpoint-new-version", 10000)                                                   \
     X(SIM_POWER_LOSS, "power-loss", 4000)                                                                    \

@@ -54,7 +54,12 @@ void sim_endpoint_run(struct sim *sim, unsigned host, struct slice bytes, struct
     if (dice_strikes(dice, SIM_ENDPOINT_VERSION))
         endpoint->version++;
     if (dice_strikes(dice, SIM_ENDPOINT_CRASH)) {
-        ret_reply->failure = DR_STATUS_TCP_ERROR;
+        ret_reply->failure = (struct sim_failure){.status = DR_STATUS_TCP_ERROR, .type = "TCPError"};
+        return;
+    }
+    if (dice_strikes(dice, SIM_ENDPOINT_THROTTLES)) {
+        ret_reply->failure = (struct sim_failure){.status = DR_STATUS_THROTTLED, .type = "HTTPError",
+                                                  .retry_after_ns = dice_between(dice, 0, 30) * NS_PER_S};
         return;
     }
     run(sim, host, bytes, ret_reply);

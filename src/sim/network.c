@@ -9,7 +9,7 @@ struct run_message {
     uint32_t attempt;
     uint32_t epoch;
     unsigned host;
-    dr_status failure; /* of an answer: there is none */
+    struct sim_failure failure; /* of an answer: there is none */
     uint8_t *bytes;
     size_t len;
 };
@@ -38,16 +38,15 @@ static void free_run(struct sim_event *event)
 static void fire_answer(struct sim *sim, struct sim_event *event)
 {
     struct run_message *message = container_of(event, struct run_message, event);
-    if (message->failure)
-        sim_run_failed(sim, message->id, message->attempt, message->epoch, message->failure,
-                       message->failure == DR_STATUS_TCP_ERROR ? "TCPError" : "HTTPError");
+    if (message->failure.status)
+        sim_run_failed(sim, message->id, message->attempt, message->epoch, &message->failure);
     else
         sim_run_answered(sim, message->id, message->attempt, message->epoch,
                          slice_of(message->bytes, message->len));
     free_run(event);
 }
 
-static void send_answer(struct sim *sim, const struct run_message *request, dr_status failure,
+static void send_answer(struct sim *sim, const struct run_message *request, const struct sim_failure *failure,
                         struct slice bytes, int64_t after_ns)
 {
     struct run_message *message = mem_must_alloc(sizeof *message);
@@ -56,7 +55,7 @@ static void send_answer(struct sim *sim, const struct run_message *request, dr_s
                                     .attempt = request->attempt,
                                     .epoch = request->epoch,
                                     .host = request->host,
-                                    .failure = failure,
+                                    .failure = *failure,
                                     .len = bytes.len};
     message->bytes = mem_must_alloc(bytes.len + 1);
     if (bytes.len)
@@ -64,20 +63,22 @@ static void send_answer(struct sim *sim, const struct run_message *request, dr_s
     sim_after(sim, &message->event, after_ns);
 }
 
+static const struct sim_failure BROKEN = {.status = DR_STATUS_TCP_ERROR, .type = "TCPError"};
+
 static void fire_run(struct sim *sim, struct sim_event *event)
 {
     struct run_message *message = container_of(event, struct run_message, event);
     struct sim_reply reply = {0};
     buf_init(&reply.bytes, 1 << 20);
     if (sim->endpoints[message->host].down_until_ns > sim->now_ns)
-        reply.failure = DR_STATUS_TCP_ERROR;
+        reply.failure = BROKEN;
     else
         sim_endpoint_run(sim, message->host, slice_of(message->bytes, message->len), &reply);
-    if (!reply.failure && dice_strikes(&sim->dice, SIM_NET_CUT))
-        reply.failure = DR_STATUS_TCP_ERROR;
+    if (!reply.failure.status && dice_strikes(&sim->dice, SIM_NET_CUT))
+        reply.failure = BROKEN;
     bool is_lost = reply.is_lost || dice_strikes(&sim->dice, SIM_NET_DROP);
     for (int i = 0; !is_lost && i < 1 + reply.is_twice; i++)
-        send_answer(sim, message, reply.failure, buf_slice(&reply.bytes), reply.delay_ns + delay_ns(sim));
+        send_answer(sim, message, &reply.failure, buf_slice(&reply.bytes), reply.delay_ns + delay_ns(sim));
     buf_deinit(&reply.bytes);
     free_run(event);
 }

@@ -129,12 +129,30 @@ static void perform(struct sim *sim, const struct engine_effect *effect)
     }
 }
 
+static void step_of_reply(struct sim *sim, const struct engine_event *event, struct engine_update *ret_update)
+{
+    struct sim_server *server = &sim->server;
+    struct call_record before = {0};
+    const struct call_record *resident = engine_peek(server->engine, event->attempt_done.id);
+    if (resident)
+        record_copy(&before, resident);
+    engine_step(server->engine, event, server->stepped_ns, ret_update);
+    if (server->replying)
+        sim_check_reply(sim, server->replying, resident ? &before : NULL, event, ret_update);
+    else
+        sim_check_late_reply(sim, event->attempt_done.id, ret_update);
+    record_deinit(&before);
+}
+
 void sim_server_step(struct sim *sim, const struct engine_event *event)
 {
     struct sim_server *server = &sim->server;
     struct engine_update update = {0};
     server->stepped_ns = sim_server_now(sim);
-    engine_step(server->engine, event, server->stepped_ns, &update);
+    if (event->kind == ENGINE_ATTEMPT_DONE)
+        step_of_reply(sim, event, &update);
+    else
+        engine_step(server->engine, event, server->stepped_ns, &update);
     server->deadline_ns = update.next_deadline_ns;
     if (update.batch) {
         sim_calls_see(sim, update.batch);

@@ -9,26 +9,40 @@ static unsigned host_of(struct slice endpoint)
     return (unsigned)(endpoint.data[endpoint.len - 1] - '0');
 }
 
+static void free_flight(struct sim_flight *flight)
+{
+    mem_free(flight->delivered);
+    mem_free(flight);
+}
+
 static void feed(struct sim *sim, struct sim_flight *flight, const struct engine_event *event)
 {
     struct sim_server *server = &sim->server;
     CHECK(map_remove(&server->flights, flight->id) == flight);
     server->n_flights[flight->host]--;
     heap_remove(&sim->events, &flight->timeout.node);
-    mem_free(flight);
+    server->replying = flight;
     sim_server_step(sim, event);
+    server->replying = NULL;
+    free_flight(flight);
 }
 
-static void fail(struct sim *sim, struct sim_flight *flight, dr_status status, const char *type)
+static struct engine_event failed(struct id id, uint32_t attempt, const struct sim_failure *failure)
 {
-    sim_trace(sim, "c%u attempt %u failed: %s", flight->call->number, flight->attempt, type);
-    feed(sim, flight,
-         &(struct engine_event){.kind = ENGINE_ATTEMPT_DONE,
-                                .attempt_done = {.id = flight->id,
-                                                 .attempt = flight->attempt,
-                                                 .status = status,
-                                                 .error_type = slice_text(type),
-                                                 .error_message = slice_text("simulated")}});
+    return (struct engine_event){.kind = ENGINE_ATTEMPT_DONE,
+                                 .attempt_done = {.id = id,
+                                                  .attempt = attempt,
+                                                  .status = failure->status,
+                                                  .error_type = slice_text(failure->type),
+                                                  .error_message = slice_text("simulated"),
+                                                  .retry_after_ns = failure->retry_after_ns}};
+}
+
+static void fail(struct sim *sim, struct sim_flight *flight, const struct sim_failure *failure)
+{
+    struct engine_event event = failed(flight->id, flight->attempt, failure);
+    sim_trace(sim, "c%u attempt %u failed: %s", flight->call->number, flight->attempt, failure->type);
+    feed(sim, flight, &event);
 }
 
 static struct sim_flight *find(struct sim *sim, struct id id, uint32_t attempt, uint32_t epoch)
@@ -40,12 +54,24 @@ static struct sim_flight *find(struct sim *sim, struct id id, uint32_t attempt, 
     return is_ours ? flight : NULL;
 }
 
-void sim_run_failed(struct sim *sim, struct id id, uint32_t attempt, uint32_t epoch, dr_status status,
-                    const char *type)
+/* The transport would have dropped it; the engine must too (E8). What is due by now happens before, so that it is not
+ * taken for a deed of the reply. */
+static void feed_late(struct sim *sim, const struct engine_event *event, uint32_t epoch)
+{
+    if (!sim->server.is_up || epoch != sim->server.epoch)
+        return;
+    sim_server_step(sim, &(struct engine_event){.kind = ENGINE_TICK});
+    sim_server_step(sim, event);
+}
+
+void sim_run_failed(struct sim *sim, struct id id, uint32_t attempt, uint32_t epoch, const struct sim_failure *failure)
 {
     struct sim_flight *flight = find(sim, id, attempt, epoch);
+    struct engine_event event = failed(id, attempt, failure);
     if (flight)
-        fail(sim, flight, status, type);
+        fail(sim, flight, failure);
+    else
+        feed_late(sim, &event, epoch);
 }
 
 static void count_directive(struct sim *sim, const struct wire_run_response *response)
@@ -59,22 +85,26 @@ static void count_directive(struct sim *sim, const struct wire_run_response *res
 
 void sim_run_answered(struct sim *sim, struct id id, uint32_t attempt, uint32_t epoch, struct slice bytes)
 {
+    static const struct sim_failure garbage = {.status = DR_STATUS_INVALID_RESPONSE, .type = "InvalidResponse"};
     struct sim_flight *flight = find(sim, id, attempt, epoch);
-    if (!flight)
-        return;
     struct arena arena;
     struct wire_run_response response;
+    struct engine_event event = {.kind = ENGINE_ATTEMPT_DONE,
+                                 .attempt_done = {.id = id, .attempt = attempt, .response = &response}};
     arena_init(&arena, 0);
-    if (wire_run_response_decode(bytes, &arena, &response, NULL) != DR_OK) {
+    bool is_garbage = wire_run_response_decode(bytes, &arena, &response, NULL) != DR_OK;
+    if (is_garbage)
+        event = failed(id, attempt, &garbage);
+    if (!flight)
+        feed_late(sim, &event, epoch);
+    else if (is_garbage) {
         flight->call->is_spoiled = true;
-        fail(sim, flight, DR_STATUS_INVALID_RESPONSE, "InvalidResponse");
+        fail(sim, flight, &garbage);
     } else {
         sim_trace(sim, "c%u attempt %u answered: status %d, outcome %d", flight->call->number, attempt,
                   (int)response.status, (int)response.outcome);
         count_directive(sim, &response);
-        feed(sim, flight,
-             &(struct engine_event){.kind = ENGINE_ATTEMPT_DONE,
-                                    .attempt_done = {.id = id, .attempt = attempt, .response = &response}});
+        feed(sim, flight, &event);
     }
     arena_deinit(&arena);
 }
@@ -82,12 +112,24 @@ void sim_run_answered(struct sim *sim, struct id id, uint32_t attempt, uint32_t 
 static void fire_timeout(struct sim *sim, struct sim_event *event)
 {
     struct sim_flight *flight = container_of(event, struct sim_flight, timeout);
-    fail(sim, flight, DR_STATUS_TIMEOUT, flight->is_aborted ? "Aborted" : "TimeoutError");
+    fail(sim, flight,
+         &(struct sim_failure){.status = DR_STATUS_TIMEOUT, .type = flight->is_aborted ? "Aborted" : "TimeoutError"});
 }
 
 static void drop_flight(struct sim_event *event)
 {
-    mem_free(container_of(event, struct sim_flight, timeout));
+    free_flight(container_of(event, struct sim_flight, timeout));
+}
+
+static void keep_delivered(struct sim_flight *flight, const struct wire_run_request *request)
+{
+    const struct wire_poll_result *poll = &request->poll_result;
+    if (request->directive != WIRE_DIRECTIVE_POLL_RESULT || poll->n_results == 0)
+        return;
+    flight->delivered = mem_must_zalloc(poll->n_results * sizeof *flight->delivered);
+    flight->n_delivered = poll->n_results;
+    for (size_t i = 0; i < poll->n_results; i++)
+        CHECK(id_parse(poll->results[i].dispatch_id, &flight->delivered[i]));
 }
 
 void sim_run_start(struct sim *sim, const struct engine_effect *effect)
@@ -116,6 +158,7 @@ void sim_run_start(struct sim *sim, const struct engine_effect *effect)
     flight->host = host_of(effect->start.endpoint);
     flight->timeout.fire = fire_timeout;
     flight->timeout.drop = drop_flight;
+    keep_delivered(flight, &effect->start.request);
     CHECK(map_put(&server->flights, call->id, flight) == DR_OK);
     server->n_flights[flight->host]++;
     sim_after(sim, &flight->timeout, effect->start.timeout_ns);
@@ -149,7 +192,7 @@ void sim_runs_abandon(struct sim *sim)
     while ((entry = map_next(&server->flights, &cursor))) {
         struct sim_flight *flight = entry->value;
         heap_remove(&sim->events, &flight->timeout.node);
-        mem_free(flight);
+        free_flight(flight);
     }
     map_deinit(&server->flights);
     map_init(&server->flights);

@@ -80,6 +80,7 @@ static void free_disk(struct sim *sim)
 {
     sim_disk_set_capacity(sim->disk, 0);
     sim->disk_full_until_ns = 0;
+    sim->disk_trouble_ns = sim->now_ns;
 }
 
 static void hazards(struct sim *sim)
@@ -105,6 +106,8 @@ static void on_strike(void *arg, struct dice_mask strike)
 {
     struct sim *sim = arg;
     struct sim_report *report = sim->report;
+    if (strike.fault <= SIM_DISK_DELAY)
+        sim->disk_trouble_ns = sim->now_ns;
     sim_trace(sim, "fault: %s #%llu", sim_fault_name(strike.fault), (unsigned long long)strike.number);
     if (report->n_struck == SIM_STRUCK_MAX)
         return;
@@ -124,6 +127,8 @@ static void draw_config(struct sim *sim)
     struct dice *dice = &sim->dice;
     sim->config = (struct engine_config){
         .retention_ns = retentions_ns[dice_below(dice, 4)],
+        .backoff_base_ns = 100 * NS_PER_MS,
+        .backoff_max_ns = 60 * NS_PER_S,
         .run_timeout_ns = timeouts_ns[dice_below(dice, 3)],
         .resident_max = residents[dice_below(dice, 4)],
         .tree_resident_max = few[dice_below(dice, 4)],

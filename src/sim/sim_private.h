@@ -3,7 +3,7 @@
  * Files: sim.c (a run from beginning to end) - trace.c - calls.c (what is known of each call; the shadow) -
  * server.c (the process: start, death, clock, steps) - server_store.c (its store thread) - server_run.c (its
  * attempts) - settle.c (what a crash left) - network.c (messages) - endpoint.c (where programs run) -
- * client.c (what users ask) - check.c, check_why.c (invariants and the model of what the outside may see)
+ * client.c (what users ask) - check.c, check_reply.c, check_why.c (invariants and the model of what the outside may see)
  *
  * Time is simulated: things happen when the heap of events says so, in order of time, then of arming.
  * Whatever belongs to a server process carries its epoch; what an earlier process armed is dropped when it
@@ -84,6 +84,8 @@ struct sim_flight {
     struct sim_call *call;
     unsigned host;
     bool is_aborted;
+    struct id *delivered; /* the children whose results it has */
+    size_t n_delivered;
 };
 
 struct sim_server {
@@ -107,6 +109,7 @@ struct sim_server {
     bool is_purge_in_doubt;
     struct purge_order purge_in_doubt;
     struct map flights;
+    const struct sim_flight *replying; /* whose reply is the event of this step; NULL = none, or a late one */
     unsigned n_flights[PROGRAM_ENDPOINTS];
     struct map requests; /* token -> struct sim_request that the engine has not answered */
     uint64_t last_token;
@@ -164,6 +167,7 @@ struct sim {
     int64_t disk_delay_ns;        /* of the job in work */
     uint64_t n_jobs; /* of the store that are done */
     int64_t disk_full_until_ns;   /* 0 = there is room */
+    int64_t disk_trouble_ns;      /* when it failed or was slow, last */
     struct store *shadow;
     struct sim_server server;
     struct sim_endpoint endpoints[PROGRAM_ENDPOINTS];
@@ -175,6 +179,7 @@ struct sim {
     bool is_dying; /* the power failed inside an operation of the disk */
     uint64_t n_lost; /* calls that ended otherwise than their programs would: cancelled, garbage */
     uint64_t last_done_sequence;
+    uint64_t n_deep_retries, n_short_retries, n_longest_retries;
     int64_t calm_ns; /* nothing strikes any more since then; 0 = it still does */
     uint64_t digest;
 };
@@ -229,10 +234,14 @@ void sim_store_settle(struct sim *sim);
 void sim_store_compare(struct sim *sim);
 
 /* server_run.c */
+struct sim_failure {
+    dr_status status; /* 0 = none */
+    const char *type;
+    int64_t retry_after_ns;
+};
 void sim_run_start(struct sim *sim, const struct engine_effect *effect);
 void sim_run_abort(struct sim *sim, const struct engine_effect *effect);
-void sim_run_failed(struct sim *sim, struct id id, uint32_t attempt, uint32_t epoch, dr_status status,
-                    const char *type);
+void sim_run_failed(struct sim *sim, struct id id, uint32_t attempt, uint32_t epoch, const struct sim_failure *failure);
 void sim_run_answered(struct sim *sim, struct id id, uint32_t attempt, uint32_t epoch, struct slice bytes);
 void sim_runs_abandon(struct sim *sim);
 
@@ -244,7 +253,7 @@ void sim_net_answer(struct sim *sim, struct sim_request *request);
 /* endpoint.c: a request arrives; the answer goes back by `reply`. */
 struct sim_reply {
     bool is_lost; /* no answer will come */
-    dr_status failure; /* not 0: the connection broke */
+    struct sim_failure failure; /* the connection broke, or it answers with a status of HTTP only */
     struct buf bytes;
     int64_t delay_ns;
     bool is_twice;
@@ -258,6 +267,12 @@ void sim_clients_deinit(struct sim *sim);
 void sim_client_answered(struct sim *sim, struct sim_request *request);
 void sim_request_unref(struct sim_request *request);
 bool sim_clients_are_idle(const struct sim *sim);
+
+/* check_reply.c: a step made an update of a reply. `before` is the record as the attempt began; NULL when the call was
+ * gone by then. */
+void sim_check_reply(struct sim *sim, const struct sim_flight *flight, const struct call_record *before,
+                     const struct engine_event *event, const struct engine_update *update);
+void sim_check_late_reply(struct sim *sim, struct id id, const struct engine_update *update);
 
 /* check.c */
 void sim_check_start(struct sim *sim, const struct sim_call *call, const struct engine_effect *effect);

@@ -57,14 +57,10 @@ dr_code __wrap_wire_run_request_encode(const struct wire_run_request *request, s
 dr_code __wrap_wire_run_request_encode(const struct wire_run_request *request, struct buf *buf, struct dr_error *error)
 {
     struct wire_run_request changed = *request;
-    struct wire_result results[2];
     struct wire_poll_result *poll = &changed.poll_result;
     bool is_resume = request->directive == WIRE_DIRECTIVE_POLL_RESULT;
-    if (broken.repeats_results && is_resume && poll->n_results == 1) {
-        results[0] = results[1] = poll->results[0];
-        poll->results = results;
-        poll->n_results = 2;
-    }
+    if (broken.repeats_results && is_resume && poll->n_results > 1)
+        poll->results[1] = poll->results[0];
     if (broken.swaps_arms && is_resume && poll->state_arm == WIRE_STATE_TYPED)
         poll->state_arm = WIRE_STATE_BYTES;
     return __real_wire_run_request_encode(&changed, buf, error);
