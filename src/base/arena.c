@@ -73,6 +73,7 @@ void arena_reset(struct arena *arena)
     }
     arena->chunks = first;
     arena->used_bytes = 0;
+    arena->is_over = false;
 }
 
 static struct arena_chunk *chunk_create(const struct arena *arena, size_t needed)
@@ -105,8 +106,10 @@ void *arena_alloc(struct arena *arena, size_t size)
     if (size > SIZE_MAX / 2)
         return NULL;
     size_t rounded = ((size ? size : 1) + ARENA_ALIGN - 1) / ARENA_ALIGN * ARENA_ALIGN;
-    if (arena->max_bytes && (arena->used_bytes > arena->max_bytes || size > arena->max_bytes - arena->used_bytes))
+    if (arena->max_bytes && (arena->used_bytes > arena->max_bytes || size > arena->max_bytes - arena->used_bytes)) {
+        arena->is_over = true;
         return NULL;
+    }
     struct arena_chunk *chunk = arena->chunks;
     if (!chunk || chunk->size - chunk->used < rounded) {
         chunk = chunk_create(arena, rounded);

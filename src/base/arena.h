@@ -10,6 +10,7 @@ struct arena {
     struct arena_chunk *chunks;
     size_t used_bytes; /* given out so far, for limits */
     size_t max_bytes;  /* 0 = no limit */
+    bool is_over;      /* something was refused for max_bytes, not for lack of memory */
 };
 
 void arena_init(struct arena *arena, size_t max_bytes);

@@ -65,6 +65,7 @@ dr_code call_prepare(struct http_call *call, const struct http_post *post)
     call->timeout_ns = post->timeout_ns;
     call->deadline.key = time_add(clock_monotonic_ns(), post->timeout_ns);
     call->response_bytes_max = post->response_bytes_max ? post->response_bytes_max : HTTP_CLIENT_RESPONSE_BYTES_MAX;
+    call->hold = post->hold;
     call->on_done = post->on_done;
     call->arg = post->arg;
     buf_init(&call->reply, call->response_bytes_max);
@@ -97,9 +98,14 @@ static size_t on_body(char *data, size_t one, size_t len, void *arg)
     struct http_call *call = arg;
     (void)one;
     dr_code code = buf_append(&call->reply, slice_of(data, len));
-    if (code == DR_OK)
+    bool has_room =
+        call->reply.cap <= HTTP_CLIENT_BODY_FREE_BYTES || room_cover(&call->hold, call->reply.cap);
+    if (code == DR_OK && has_room)
         return len;
-    call->abort = code == DR_RESOURCE_EXHAUSTED ? ABORT_BODY : ABORT_MEMORY;
+    if (code == DR_OK)
+        call->abort = ABORT_ROOM;
+    else
+        call->abort = code == DR_RESOURCE_EXHAUSTED ? ABORT_BODY : ABORT_MEMORY;
     return 0;
 }
 
@@ -209,7 +215,7 @@ const char *http_outcome_name(enum http_outcome outcome)
         [HTTP_TLS_FAILED] = "tls_failed",   [HTTP_TIMED_OUT] = "timed_out",
         [HTTP_BROKEN] = "broken",           [HTTP_TOO_LARGE] = "too_large",
         [HTTP_CANCELLED] = "cancelled",     [HTTP_NO_MEMORY] = "no_memory",
-        [HTTP_FAILED] = "failed",
+        [HTTP_FAILED] = "failed",         [HTTP_NO_ROOM] = "no_room",
     };
     return names[outcome];
 }
@@ -223,6 +229,8 @@ static enum http_outcome outcome_of_abort(enum call_abort abort)
         return HTTP_TOO_LARGE;
     case ABORT_MEMORY:
         return HTTP_NO_MEMORY;
+    case ABORT_ROOM:
+        return HTTP_NO_ROOM;
     default:
         return HTTP_FAILED;
     }
@@ -290,6 +298,8 @@ static void message_format(const struct http_call *call, CURLcode code, struct h
                        (long long)(call->timeout_ns / NS_PER_MS));
     else if (call->abort == ABORT_MEMORY)
         (void)snprintf(result->message, size, "%s", dr_code_text(DR_NO_MEMORY));
+    else if (call->abort == ABORT_ROOM)
+        (void)snprintf(result->message, size, HTTP_NO_ROOM_TEXT);
     else if (code == CURLE_SEND_FAIL_REWIND)
         (void)snprintf(result->message, size, "the connection ended before the response");
     else if (code == CURLE_OK && call->are_headers_complete)
@@ -344,12 +354,14 @@ void call_finish(struct http_call *call, CURLcode code, bool is_cancelled)
         result.body = buf_steal(&call->reply, &result.len);
     else
         message_format(call, code, &result);
+    result.hold = room_move(&call->hold);
     if (result.len == 0) {
         mem_free(result.body);
         result.body = NULL;
     }
     call->on_done(call->arg, &result);
     mem_free(result.body);
+    room_give(&result.hold);
 }
 
 void call_clear(struct http_call *call)
@@ -361,6 +373,7 @@ void call_clear(struct http_call *call)
     call->headers = NULL;
     call->url = NULL;
     buf_deinit(&call->reply);
+    room_give(&call->hold);
 }
 
 void call_drop_handle(struct http_call *call)

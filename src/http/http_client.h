@@ -14,6 +14,7 @@
 #ifndef HTTP_HTTP_CLIENT_H
 #define HTTP_HTTP_CLIENT_H
 
+#include "base/room.h"
 #include "base/slice.h"
 #include <dispatchrun/error.h>
 #include <stdbool.h>
@@ -26,6 +27,8 @@
 #define HTTP_CLIENT_MESSAGE_SIZE 256
 /* A Retry-After is not believed beyond this. */
 #define HTTP_CLIENT_RETRY_AFTER_MAX_NS (INT64_C(86400) * 1000000000)
+
+#define HTTP_NO_ROOM_TEXT "there is no room for a response of this size now"
 
 struct http_client;
 
@@ -48,6 +51,7 @@ enum http_outcome {
     HTTP_TIMED_OUT,     /* connecting included */
     HTTP_BROKEN,        /* not HTTP, headers too large, or the connection ended inside the response */
     HTTP_TOO_LARGE,     /* body above response_bytes_max */
+    HTTP_NO_ROOM,       /* the post's `hold` could not cover the body */
     HTTP_CANCELLED,     /* http_client_cancel, or the client is being destroyed */
     HTTP_NO_MEMORY,
     HTTP_FAILED,        /* anything else */
@@ -62,6 +66,7 @@ struct http_result {
     uint8_t *body;              /* NULL when empty or not HTTP_RESPONDED; the callback may take it (mem_free) by
                                  * setting it to NULL, otherwise it is freed */
     size_t len;
+    struct room_hold hold;      /* what the body takes; whoever takes the body takes this too (room_move) */
     char message[HTTP_CLIENT_MESSAGE_SIZE]; /* one line that says what failed; "" with HTTP_RESPONDED */
 };
 
@@ -75,12 +80,15 @@ struct http_post {
     size_t len;
     int64_t timeout_ns;         /* for everything, from now; must be > 0 */
     size_t response_bytes_max;  /* body; 0 = HTTP_CLIENT_RESPONSE_BYTES_MAX */
+    struct room_hold hold;      /* of nothing: where the body's room comes from, if it has more than
+                                 * HTTP_CLIENT_BODY_FREE_BYTES; zeroed = from nowhere */
     bool is_sent_once;          /* HTTP_BROKEN instead; must have a body. http_plain.h knows nothing of it */
     http_done_fn *on_done;      /* exactly once if the post was accepted */
     void *arg;
 };
 
 #define HTTP_CLIENT_RESPONSE_BYTES_MAX 16000000
+#define HTTP_CLIENT_BODY_FREE_BYTES 65536 /* a smaller body takes no room */
 
 /* Starts the thread. DR_NO_MEMORY, DR_UNAVAILABLE. */
 dr_code http_client_create(const struct http_client_config *config, struct http_client **ret_client,

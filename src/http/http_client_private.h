@@ -23,7 +23,7 @@
 #define MESSAGE_SIZE (CURL_ERROR_SIZE > HTTP_CLIENT_MESSAGE_SIZE ? CURL_ERROR_SIZE : HTTP_CLIENT_MESSAGE_SIZE)
 
 /* Why we ended a transfer ourselves, which libcurl only knows as a write error. */
-enum call_abort { ABORT_NONE, ABORT_HEADERS, ABORT_BODY, ABORT_MEMORY };
+enum call_abort { ABORT_NONE, ABORT_HEADERS, ABORT_BODY, ABORT_MEMORY, ABORT_ROOM };
 
 struct http_call {
     struct http_client *client;
@@ -48,6 +48,7 @@ struct http_call {
     void *arg;
 
     struct buf reply;
+    struct room_hold hold;      /* what it takes */
     size_t header_bytes;
     bool are_headers_complete;   /* the empty line came */
     enum call_abort abort;

@@ -107,6 +107,7 @@ void plain_post_done(struct http_plain *plain, struct plain_post *post, struct h
     post->on_done(post->arg, result);
     mem_free(result->body);
     result->body = NULL;
+    room_give(&result->hold);
     post_return(plain, post);
 }
 

@@ -51,6 +51,7 @@ static void respond(struct plain_connection *connection, bool is_reusable)
     snprintf(result.content_type, sizeof result.content_type, "%s", connection->content_type);
     if (connection->body.len > 0)
         result.body = buf_steal(&connection->body, &result.len);
+    result.hold = room_move(&connection->hold);
     connection->n_replies++;
     if (is_reusable && !connection->is_write_pending)
         make_idle(connection);
@@ -128,7 +129,8 @@ static void parse(struct plain_connection *connection, const char *data, size_t 
                  connection->post->response_bytes_max);
         fail(connection, HTTP_TOO_LARGE, text);
     } else if (connection->failure != HTTP_RESPONDED) {
-        fail(connection, connection->failure, "out of memory");
+        fail(connection, connection->failure,
+             connection->failure == HTTP_NO_ROOM ? HTTP_NO_ROOM_TEXT : "out of memory");
     } else if (rc != HPE_OK) {
         bool has_no_status = connection->are_headers_complete && connection->status < 100;
         const char *reason = has_no_status ? "no status" : llhttp_get_error_reason(&connection->parser);
@@ -172,6 +174,7 @@ static void send_request(struct plain_connection *connection)
                         uv_buf_init((char *)post->body, (unsigned)post->len)};
     unsigned n_bufs = post->len > 0 ? 2 : 1;
     plain_reply_init(connection);
+    connection->hold = post->hold;
     buf_deinit(&connection->body);
     buf_init(&connection->body, post->response_bytes_max);
     connection->phase = PLAIN_BUSY;
@@ -307,6 +310,7 @@ static void on_closed(uv_handle_t *handle)
     struct plain_connection *connection = handle->data;
     struct http_plain *plain = connection->plain;
     buf_deinit(&connection->body);
+    room_give(&connection->hold);
     mem_free(connection);
     if (plain->n_waiting > 0)
         plain_serve_all(plain);

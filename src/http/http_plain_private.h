@@ -55,6 +55,7 @@ struct plain_post {
     size_t len;
     int64_t timeout_ns;
     size_t response_bytes_max;
+    struct room_hold hold;
     http_done_fn *on_done;
     void *arg;
 };
@@ -107,6 +108,7 @@ struct plain_connection {
     char *value;               /* where the header being read goes; NULL = nowhere */
     size_t value_size;
     struct buf body;
+    struct room_hold hold;     /* what it takes */
 };
 
 struct http_plain {

@@ -89,7 +89,9 @@ static int on_body(llhttp_t *parser, const char *data, size_t len)
     dr_code code = buf_append(&connection->body, slice_of(data, len));
     if (code)
         connection->failure = code == DR_RESOURCE_EXHAUSTED ? HTTP_TOO_LARGE : HTTP_NO_MEMORY;
-    return code ? HPE_USER : 0;
+    else if (connection->body.cap > HTTP_CLIENT_BODY_FREE_BYTES && !room_cover(&connection->hold, connection->body.cap))
+        connection->failure = HTTP_NO_ROOM;
+    return connection->failure == HTTP_RESPONDED ? 0 : HPE_USER;
 }
 
 static int on_message_complete(llhttp_t *parser)

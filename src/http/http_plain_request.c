@@ -135,6 +135,7 @@ dr_code plain_request_write(struct http_plain *plain, struct plain_post *post, c
     post->timer.node.key = time_add(clock_monotonic_ns(), wanted->timeout_ns);
     post->response_bytes_max =
         wanted->response_bytes_max ? wanted->response_bytes_max : HTTP_CLIENT_RESPONSE_BYTES_MAX;
+    post->hold = wanted->hold;
     post->on_done = wanted->on_done;
     post->arg = wanted->arg;
     post->host = NULL;

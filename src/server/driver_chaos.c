@@ -30,6 +30,7 @@ static void on_ghost_done(void *arg, struct transport_run *run, struct transport
     (void)run;
     mem_free(result->body);
     result->body = NULL;
+    room_give(&result->hold);
     driver_post(ghost->driver, &ghost->event);
 }
 

@@ -4,13 +4,15 @@
 
 #include <stdio.h>
 
-/* A decoded response points into its bytes; the arena holds arrays only. */
-#define RESPONSE_ARENA_BYTES_MAX (256u * 1024 * 1024)
+/* A decoded response points into its bytes; the arena holds arrays only. 10,000 calls with every field take 10 MB. */
+#define RESPONSE_ARENA_BYTES_MAX (32u * 1024 * 1024)
+#define RESPONSE_ARENA_FREE_BYTES 65536u /* more takes room, as the bytes do */
 
 static void attempt_free(struct driver_attempt *attempt)
 {
     arena_deinit(&attempt->arena);
     mem_free(attempt->result.body);
+    room_give(&attempt->result.hold);
     mem_free(attempt);
 }
 
@@ -71,6 +73,29 @@ static dr_status status_of_codec(dr_code code, dr_status status)
     return code == DR_NO_MEMORY ? DR_STATUS_TEMPORARY_ERROR : status;
 }
 
+/* Any thread. The result becomes a response, or a failure. */
+static void decode(struct driver_attempt *attempt)
+{
+    struct transport_result *result = &attempt->result;
+    struct arena *arena = &attempt->arena;
+    struct dr_error error = {0};
+    dr_code code = wire_run_response_decode(slice_of(result->body, result->len), arena, &attempt->response, &error);
+    bool needs_room = arena->used_bytes > RESPONSE_ARENA_FREE_BYTES;
+    bool has_room = !needs_room || room_cover(&result->hold, result->hold.n_bytes + arena->used_bytes);
+    attempt->has_response = code == DR_OK && has_room;
+    if (attempt->has_response)
+        return;
+    struct slice endpoint = endpoint_of(attempt);
+    if (arena->is_over)
+        transport_result_fail(result, DR_STATUS_INVALID_RESPONSE, endpoint,
+                              "the response takes more than %u bytes to decode", RESPONSE_ARENA_BYTES_MAX);
+    else if (code)
+        transport_result_fail(result, status_of_codec(code, DR_STATUS_INVALID_RESPONSE), endpoint, "%s", error.message);
+    else
+        transport_result_fail(result, DR_STATUS_THROTTLED, endpoint, "there is no room to decode the response now");
+    arena_deinit(arena);
+}
+
 /* Any thread. */
 static void on_done(void *arg, struct transport_run *run, struct transport_result *result)
 {
@@ -78,15 +103,9 @@ static void on_done(void *arg, struct transport_run *run, struct transport_resul
     (void)run;
     attempt->result = *result;
     result->body = NULL;
-    if (result->status == DR_STATUS_OK) {
-        struct dr_error error = {0};
-        struct slice body = slice_of(attempt->result.body, attempt->result.len);
-        dr_code code = wire_run_response_decode(body, &attempt->arena, &attempt->response, &error);
-        attempt->has_response = code == DR_OK;
-        if (code)
-            transport_result_fail(&attempt->result, status_of_codec(code, DR_STATUS_INVALID_RESPONSE),
-                                  endpoint_of(attempt), "%s", error.message);
-    }
+    result->hold.n_bytes = 0;
+    if (result->status == DR_STATUS_OK)
+        decode(attempt);
     driver_post(attempt->driver, &attempt->event);
 }
 

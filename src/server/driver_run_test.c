@@ -260,6 +260,33 @@ static void the_clock_stands_while_the_store_works(void **state)
     finish(&world);
 }
 
+/* Legal bytes: of a field that comes again, protobuf merges the arrays each time, and the old ones stay in the arena. */
+static void a_reply_that_takes_too_much_to_decode_is_invalid(void **state)
+{
+    (void)state;
+    enum { N_POLLS = 190, N_CALLS = 2000, POLL_BYTES = 3 + 2 * N_CALLS };
+    static uint8_t poll[POLL_BYTES] = {0x1a, 0xa0, 0x1f}; /* RunResponse.poll of 4,000 bytes: empty calls */
+    for (size_t i = 3; i < POLL_BYTES; i += 2)
+        poll[i] = 0x12;
+    struct world world;
+    begin(&world, (struct driver_config){0});
+    struct id id = running(&world);
+    struct transport_run *run = atomic_load(&world.fake.run);
+    struct transport_result result = {.status = DR_STATUS_OK};
+    struct buf buf;
+    buf_init(&buf, WIRE_MESSAGE_BYTES_MAX);
+    for (int i = 0; i < N_POLLS; i++)
+        assert_int_equal(buf_append(&buf, slice_of(poll, sizeof poll)), DR_OK);
+    result.body = buf_steal(&buf, &result.len);
+    run->on_done(run->arg, run, &result);
+    driver_stop(world.driver);
+    struct call_record record = stored(&world, id);
+    assert_int_equal(record.state, CALL_DONE);
+    assert_int_equal(record.status, DR_STATUS_INVALID_RESPONSE);
+    record_deinit(&record);
+    finish(&world);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -268,6 +295,7 @@ int main(void)
         cmocka_unit_test(the_attempt_of_a_cancelled_call_is_called_off),
         cmocka_unit_test(a_retry_waits_as_long_as_the_endpoint_asks),
         cmocka_unit_test(the_clock_stands_while_the_store_works),
+        cmocka_unit_test(a_reply_that_takes_too_much_to_decode_is_invalid),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

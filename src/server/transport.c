@@ -57,6 +57,7 @@ void transport_result_fail(struct transport_result *result, dr_status status, st
     CHECK(status != DR_STATUS_OK);
     mem_free(result->body);
     result->body = NULL;
+    room_give(&result->hold);
     result->len = 0;
     result->status = status;
     result->error_type = transport_error_type(status);

@@ -13,6 +13,7 @@
 
 #include "base/id.h"
 #include "base/list.h"
+#include "base/room.h"
 #include "base/slice.h"
 #include <dispatchrun/status.h>
 #include <stdbool.h>
@@ -28,6 +29,7 @@ struct transport_result {
     dr_status status;
     uint8_t *body;              /* mem_free; on_done takes it; NULL when len is 0 */
     size_t len;
+    struct room_hold hold;      /* what body takes, until it is freed; on_done takes it (room_move, room_give) */
     int http_status;            /* 0 = none, or not by HTTP */
     int64_t retry_after_ns;     /* from a Retry-After header; 0 = none */
     const char *error_type;     /* static, e.g. "TCPError"; NULL with DR_STATUS_OK */

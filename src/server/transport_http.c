@@ -3,6 +3,7 @@
 #include "base/clock.h"
 #include "base/error.h"
 #include "base/mem.h"
+#include "engine/scheduler.h"
 #include "http/http_plain.h"
 #include "wire/wire.h"
 #include <stdio.h>
@@ -16,6 +17,7 @@
 
 struct http_transport {
     struct transport base;
+    struct room room;            /* of replies */
     struct http_client *client;  /* TLS, proxies, unusual URLs */
     struct http_plain *plain;    /* everything else; NULL when the environment names a proxy */
 };
@@ -68,6 +70,8 @@ static dr_status status_of_outcome(enum http_outcome outcome)
     case HTTP_TIMED_OUT:
     case HTTP_CANCELLED:
         return DR_STATUS_TIMEOUT;
+    case HTTP_NO_ROOM:
+        return DR_STATUS_THROTTLED; /* fewer attempts at once may find it */
     case HTTP_BROKEN:
         return DR_STATUS_HTTP_ERROR;
     case HTTP_TOO_LARGE:
@@ -92,6 +96,7 @@ static void on_http_done(void *arg, struct http_result *http)
         result.body = http->body;
         result.len = http->len;
         http->body = NULL;
+        result.hold = room_move(&http->hold);
     } else if (http->outcome == HTTP_RESPONDED) {
         refuse_response(&result, run->endpoint, http);
     } else {
@@ -143,6 +148,7 @@ static void post(struct http_transport *http, struct transport_run *run)
         .len = run->request_len,
         .timeout_ns = run->timeout_ns > 0 ? run->timeout_ns : 1,
         .response_bytes_max = WIRE_MESSAGE_BYTES_MAX,
+        .hold = room_hold_of(&http->room, scheduler_host(run->endpoint)),
         .on_done = on_http_done,
         .arg = run,
     };
@@ -182,6 +188,7 @@ static void http_destroy(struct transport *transport)
     struct http_transport *http = http_of(transport);
     http_client_destroy(http->client);
     http_plain_destroy(http->plain);
+    room_deinit(&http->room);
     mem_free(http);
 }
 
@@ -195,6 +202,7 @@ dr_code transport_http_create(const struct transport_http_config *config, struct
     if (!http)
         return error_set(error, DR_NO_MEMORY, "out of memory");
     http->base.methods = &http_methods;
+    room_init(&http->room, config->reply_bytes_max ? config->reply_bytes_max : TRANSPORT_REPLY_BYTES_MAX);
     struct http_client_config client = {.posts_max = config->runs_max,
                                         .connections_max = config->connections_max,
                                         .connections_per_host_max = config->connections_max,
