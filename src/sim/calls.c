@@ -29,6 +29,7 @@ static void add_call(struct sim *sim, const struct call_record *record)
     call->live_ns = sim->now_ns;
     call->done_ns = TIME_NEVER;
     call->generation = record->generation;
+    call->project = record->project;
     if (!program_read_input(blob_slice(record->input), &call->input))
         sim_violate(sim, "a call has an input that nobody made");
     if (sim->n_calls == sim->cap_calls) {
@@ -76,6 +77,7 @@ static void see_update(struct sim *sim, struct sim_call *call, const struct batc
     }
     if (record->state == CALL_DONE) {
         call->is_done = true;
+        call->finished_ns = sim->now_ns;
         sim_check_durable_end(sim, call, record);
     }
 }

@@ -174,6 +174,8 @@ static void check_directive(struct sim *sim, const struct sim_call *call, const 
         sim_violate(sim, "c%u is not started from where it stands", call->number);
         return;
     }
+    if (record->is_resume && request->input.len > 0)
+        sim_violate(sim, "c%u is resumed with its input", call->number);
     if (!record->is_resume) {
         if (!slice_equal(request->input, blob_slice(record->input)))
             sim_violate(sim, "c%u is started with another input", call->number);
@@ -238,24 +240,30 @@ void sim_check_start(struct sim *sim, const struct sim_call *call, const struct 
     record_deinit(&record);
 }
 
-/* ---- the end ---- */
+/* ---- answers in time ---- */
 
-void sim_check_end(struct sim *sim)
+#define ANSWER_GRACE_NS (20 * NS_PER_S)
+
+static bool has_trouble_since(const struct sim *sim, int64_t when_ns)
 {
-    for (size_t i = 0; i < sim->n_calls; i++) {
-        const struct sim_call *call = sim->call_list[i];
-        struct call_record record;
-        if (!call->is_durable || call->is_done)
-            continue;
-        char why[200] = "nobody knows it";
-        if (sim_shadow(sim, call->id, &record) && sim->server.is_up) {
-            struct engine_why reason = sim_why(sim, &record);
-            engine_why_format(&reason, why, sizeof why);
-            record_deinit(&record);
-        }
-        sim_violate(sim, "liveness: c%u is not done: %s", call->number, why);
+    return sim->disk_trouble_ns >= when_ns || sim->server.started_ns >= when_ns || sim->disk_full_until_ns > 0;
+}
+
+/* A client gives up a minute after the time of its wait is over; half of that may go by on the way to the server. */
+void sim_check_unanswered(struct sim *sim, const struct sim_request *request)
+{
+    if (!has_trouble_since(sim, request->sent_ns - ANSWER_GRACE_NS))
+        sim_violate(sim, "operation %u has no answer in time", request->number);
+}
+
+void sim_check_wait(struct sim *sim, const struct sim_request *request)
+{
+    const struct sim_call *call = request->call;
+    if (request->code != DR_DEADLINE_EXCEEDED)
         return;
-    }
-    if (sim->server.is_up)
-        sim_store_compare(sim);
+    if (sim->server.stepped_ns < request->deadline_ns)
+        sim_violate(sim, "a wait of operation %u ended before its time", request->number);
+    bool is_late = call && call->is_done && !call->is_purged && call->finished_ns + ANSWER_GRACE_NS < sim->now_ns;
+    if (is_late && !has_trouble_since(sim, call->finished_ns))
+        sim_violate(sim, "operation %u waits for c%u, which was done, and is not told", request->number, call->number);
 }

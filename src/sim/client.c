@@ -42,9 +42,10 @@ static void give_up(struct sim *sim, struct sim_client *client)
     struct sim_request *request = client->request;
     struct id key = {{0}};
     memcpy(key.bytes, &request->token, sizeof request->token);
-    bool is_asked =
-        sim->server.is_up && request->kind == SIM_WAIT && map_get(&sim->server.requests, key) == request;
-    if (is_asked) /* a wake that is held back still comes, so the request stays known */
+    bool is_asked = sim->server.is_up && map_get(&sim->server.requests, key) == request;
+    if (is_asked)
+        sim_check_unanswered(sim, request);
+    if (is_asked && request->kind == SIM_WAIT) /* a wake that is held back still comes, so the request stays known */
         sim_server_step(
             sim, &(struct engine_event){.kind = ENGINE_WAIT_ABANDONED, .ask = {.token = request->token}});
     request->code = DR_DEADLINE_EXCEEDED;
@@ -108,7 +109,7 @@ static void fill_list(struct sim *sim, struct sim_request *request)
     struct store_filter *filter = &request->filter;
     uint64_t lot = dice_below(&sim->dice, 32);
     *filter =
-        (struct store_filter){.project = SIM_PROJECT, .status = -1, .limit = 1 + dice_below(&sim->dice, 50)};
+        (struct store_filter){.project = request->project, .status = -1, .limit = 1 + dice_below(&sim->dice, 50)};
     const struct sim_call *call = sim->n_calls ? sim->call_list[dice_below(&sim->dice, sim->n_calls)] : NULL;
     if (lot & 1)
         filter->function =
@@ -131,8 +132,12 @@ static void choose_call(struct sim *sim, struct sim_request *request)
             request->id.bytes[i] = (uint8_t)dice_below(&sim->dice, 256);
         return;
     }
-    request->call = sim->call_list[dice_below(&sim->dice, sim->n_calls)];
+    const struct sim_request *other = sim->clients[dice_below(&sim->dice, SIM_CLIENTS)].request;
+    bool is_same = dice_below(&sim->dice, 3) == 0 && other && other->call; /* two that ask for one */
+    request->call = is_same ? other->call : sim->call_list[dice_below(&sim->dice, sim->n_calls)];
     request->id = request->call->id;
+    request->is_foreign = dice_below(&sim->dice, 12) == 0;
+    request->project = request->is_foreign ? 1 + request->call->project % SIM_PROJECTS : request->call->project;
 }
 
 static enum sim_request_kind choose(struct sim *sim)
@@ -157,6 +162,7 @@ static void ask(struct sim *sim, struct sim_client *client, uint32_t number)
     request->number = number;
     request->sent_ns = sim->now_ns;
     request->n_references = 1;
+    request->project = 1 + (uint32_t)dice_below(&sim->dice, SIM_PROJECTS);
     if (request->kind == SIM_SUBMIT)
         fill_submit(sim, request);
     else if (request->kind == SIM_LIST)
@@ -170,7 +176,7 @@ static void ask(struct sim *sim, struct sim_client *client, uint32_t number)
         pause(sim, client);
         return;
     }
-    if (request->kind == SIM_CANCEL && request->call)
+    if (request->kind == SIM_CANCEL && request->call && !request->is_foreign)
         request->call->is_cancel_asked = true;
     sim_trace(sim, "operation %u: %s c%u", number, names[request->kind],
               request->call ? request->call->number : 0);
@@ -227,6 +233,14 @@ static void told_of_no_call(struct sim *sim, const struct sim_request *request)
         sim_violate(sim, "operation %u was refused", request->number);
 }
 
+static void told_foreign(struct sim *sim, const struct sim_request *request)
+{
+    bool is_hidden = request->code == DR_NOT_FOUND || request->code == DR_UNAVAILABLE;
+    bool is_shown = request->kind == SIM_GET; /* the API hides it, which is not here */
+    if (!is_hidden && !is_shown)
+        sim_violate(sim, "c%u is shown to another project: %s", request->call->number, dr_code_name(request->code));
+}
+
 static void told(struct sim *sim, const struct sim_request *request)
 {
     struct sim_call *call = request->call;
@@ -234,6 +248,10 @@ static void told(struct sim *sim, const struct sim_request *request)
         told_of_no_call(sim, request);
     if (!call || request->is_given_up) /* then it tells nothing of the call */
         return;
+    if (request->is_foreign) {
+        told_foreign(sim, request);
+        return;
+    }
     if (request->code == DR_NOT_FOUND)
         told_missing(sim, request);
     else if (request->kind == SIM_CANCEL && request->code == DR_OK)

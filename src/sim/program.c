@@ -112,6 +112,8 @@ struct program_terms program_terms(struct program_input input, unsigned poll)
         terms.max_results = terms.min_results;
     if (lot / 32 % 4 == 0)
         terms.max_wait_ns = program_sleep_ns((struct program_input){.seed = lot});
+    if (lot / 512 % 16 == 0)
+        terms.min_results = 0; /* counts as 1 */
     terms.arm = lot / 128 % 2 ? WIRE_STATE_TYPED : WIRE_STATE_BYTES;
     return terms;
 }
@@ -129,9 +131,9 @@ static bool is_root_alone(struct program_input input)
 static int64_t expiration_ns(struct program_input input)
 {
     enum { SHORTEST_S = 1, SPREAD_S = 60, LONGEST_DAYS = 6 };
-    if (program_kind_of(last_of(input)) == PROGRAM_WAITS_FOR_NOTHING)
+    if (program_kind_of(last_of(input)) == PROGRAM_WAITS_FOR_NOTHING) /* else more than is allowed, or no wish */
         return (int64_t)(SHORTEST_S + dice_mix(input.seed, SALT_WAIT) % SPREAD_S) * NS_PER_S;
-    return LONGEST_DAYS * INT64_C(86400) * NS_PER_S;
+    return input.seed & 1024 ? LONGEST_DAYS * INT64_C(86400) * NS_PER_S : 0;
 }
 
 static size_t padding_of(uint64_t number)
@@ -196,6 +198,7 @@ void program_call(struct program_input input, struct arena *arena, struct wire_c
         .endpoint = inherits ? (struct slice){0} : slice_text(endpoint),
         .function = slice_text(program_name(program_kind_of(input))),
         .input = program_any(program_pad(slice_of(bytes, sizeof bytes), input.seed, arena), arena),
+        .version = input.seed & 2048 ? slice_text("v2") : (struct slice){0},
         .expiration_ns = expiration_ns(input),
     };
 }

@@ -265,7 +265,8 @@ static void check_terms(struct body *body, const struct wire_poll_result *poll_r
     struct program_run *run = body->run;
     struct program_terms terms = last_terms(body);
     uint32_t n_open = body->saved.n_made - body->saved.n_got;
-    uint32_t n_wanted = (uint32_t)terms.min_results < n_open ? (uint32_t)terms.min_results : n_open;
+    uint32_t n_least = terms.min_results > 1 ? (uint32_t)terms.min_results : 1;
+    uint32_t n_wanted = n_least < n_open ? n_least : n_open;
     bool is_refused = body->kind == PROGRAM_IS_REFUSED;
     if (poll_result->state_arm != terms.arm)
         violate(run, "Q7: the state came back in another arm");

@@ -1,10 +1,7 @@
-/* The server process: it starts on what the disk holds, steps the engine, answers, and dies whenever the dice
- * say. */
+/* The server process: it starts on what the disk holds, steps the engine, and dies whenever the dice say. */
 #include "sim/sim_private.h"
 
-#include "wire/wire.h"
 
-#define DATABASE "dispatch.db"
 
 /* ---- the clock ---- */
 
@@ -52,58 +49,6 @@ static void fire_tick(struct sim *sim, struct sim_event *event)
 
 /* ---- steps ---- */
 
-static struct sim_request *take_request(struct sim *sim, uint64_t token)
-{
-    struct id key = {{0}};
-    memcpy(key.bytes, &token, sizeof token);
-    struct sim_request *request = map_remove(&sim->server.requests, key);
-    if (!request)
-        sim_violate(sim, "the engine answers a question that nobody asked, or twice");
-    return request;
-}
-
-static void answer_submit(struct sim *sim, const struct engine_effect *effect)
-{
-    struct sim_request *request = take_request(sim, effect->answer.token);
-    if (!request)
-        return;
-    request->code = effect->answer.code;
-    for (size_t i = 0; i < effect->answer.n_ids; i++) {
-        const struct sim_call *call = sim_call_find(sim, effect->answer.ids[i]);
-        request->ids[i] = effect->answer.ids[i];
-        if (!call || !call->is_durable)
-            sim_violate(sim, "I4: a submit was answered before it was durable");
-    }
-    sim_net_answer(sim, request);
-}
-
-static void answer_wait(struct sim *sim, const struct engine_effect *effect)
-{
-    struct sim_request *request = take_request(sim, effect->answer.token);
-    if (!request)
-        return;
-    request->code = effect->answer.code;
-    request->is_done = effect->answer.code == DR_OK;
-    if (request->is_done) {
-        request->result = sim_result_hash(effect->answer.record);
-        if (request->call && !request->call->is_done)
-            sim_violate(sim, "I7: c%u: a result was shown before it was durable", request->call->number);
-    }
-    sim_net_answer(sim, request);
-}
-
-static void answer_cancel(struct sim *sim, const struct engine_effect *effect)
-{
-    struct sim_request *request = take_request(sim, effect->answer.token);
-    if (!request)
-        return;
-    request->code = effect->answer.code;
-    bool is_over = request->code == DR_OK || request->code == DR_FAILED_PRECONDITION;
-    if (is_over && request->call && !request->call->is_done)
-        sim_violate(sim, "I7: c%u: a cancel was answered before its end was durable", request->call->number);
-    sim_net_answer(sim, request);
-}
-
 static void perform(struct sim *sim, const struct engine_effect *effect)
 {
     if (effect->after_batch > sim->server.told)
@@ -116,13 +61,13 @@ static void perform(struct sim *sim, const struct engine_effect *effect)
         sim_run_abort(sim, effect);
         break;
     case ENGINE_ANSWER_SUBMIT:
-        answer_submit(sim, effect);
+        sim_answer_submit(sim, effect);
         break;
     case ENGINE_WAKE:
-        answer_wait(sim, effect);
+        sim_answer_wait(sim, effect);
         break;
     case ENGINE_ANSWER_CANCEL:
-        answer_cancel(sim, effect);
+        sim_answer_cancel(sim, effect);
         break;
     default:
         sim_store_read(sim, effect);
@@ -153,6 +98,8 @@ void sim_server_step(struct sim *sim, const struct engine_event *event)
         step_of_reply(sim, event, &update);
     else
         engine_step(server->engine, event, server->stepped_ns, &update);
+    if (event->kind == ENGINE_SUBMIT)
+        sim_check_submit(sim, server->submitting, event, update.batch);
     server->deadline_ns = update.next_deadline_ns;
     if (update.batch) {
         sim_calls_see(sim, update.batch);
@@ -161,68 +108,6 @@ void sim_server_step(struct sim *sim, const struct engine_event *event)
     for (size_t i = 0; i < update.n_effects; i++)
         perform(sim, &update.effects[i]);
     arm_tick(sim);
-}
-
-/* ---- requests of clients ---- */
-
-static void put_request(struct sim *sim, struct sim_request *request)
-{
-    struct id key = {{0}};
-    request->token = ++sim->server.last_token;
-    memcpy(key.bytes, &request->token, sizeof request->token);
-    request->n_references++;
-    CHECK(map_put(&sim->server.requests, key, request) == DR_OK);
-}
-
-static void submit(struct sim *sim, struct sim_request *request)
-{
-    struct arena arena;
-    struct wire_dispatch_request calls;
-    arena_init(&arena, 0);
-    struct slice body = buf_slice(&request->bytes);
-    dr_code code = request->is_json ? wire_dispatch_request_json_decode(body, &arena, &calls, NULL)
-                                    : wire_dispatch_request_decode(body, &arena, &calls, NULL);
-    for (size_t i = 0; code == DR_OK && i < calls.n_calls; i++)
-        code = wire_call_validate(&calls.calls[i], true, NULL);
-    if (code && request->is_bad) {
-        request->code = code;
-        request->n_references++;
-        sim_net_answer(sim, request);
-    } else if (code || calls.n_calls != request->n_calls)
-        sim_violate(sim, "a good submit was refused");
-    else if (request->is_bad)
-        sim_violate(sim, "a bad submit was accepted");
-    else {
-        put_request(sim, request);
-        sim_server_step(sim, &(struct engine_event){.kind = ENGINE_SUBMIT,
-                                                    .submit = {.token = request->token,
-                                                               .project = SIM_PROJECT,
-                                                               .calls = calls.calls,
-                                                               .n_calls = calls.n_calls}});
-    }
-    arena_deinit(&arena);
-}
-
-void sim_server_request(struct sim *sim, struct sim_request *request)
-{
-    int64_t deadline_ns = time_add(sim_server_now(sim), request->timeout_ns);
-    switch (request->kind) {
-    case SIM_SUBMIT:
-        submit(sim, request);
-        return;
-    case SIM_GET:
-    case SIM_LIST:
-        sim_store_request(sim, request);
-        return;
-    default:
-        put_request(sim, request);
-        sim_server_step(
-            sim, &(struct engine_event){.kind = request->kind == SIM_WAIT ? ENGINE_WAIT : ENGINE_CANCEL_CALL,
-                                        .ask = {.token = request->token,
-                                                .project = SIM_PROJECT,
-                                                .id = request->id,
-                                                .deadline_ns = deadline_ns}});
-    }
 }
 
 /* ---- birth and death ---- */
@@ -245,7 +130,7 @@ static bool open_store(struct sim *sim)
 {
     struct dr_error error = {0};
     struct store_sqlite_options options = {
-        .path = DATABASE, .vfs = sim_disk_vfs_name(sim->disk), .busy_timeout_ms = 1};
+        .path = SIM_DATABASE, .vfs = sim_disk_vfs_name(sim->disk), .busy_timeout_ms = 1};
     dr_code code = store_sqlite_open(&options, &sim->server.store, &error);
     if (code == DR_OK)
         return true;
@@ -309,20 +194,6 @@ void sim_server_start(struct sim *sim)
         sim_server_step(sim, &(struct engine_event){.kind = ENGINE_RECOVER});
 }
 
-/* Their connections break. */
-static void refuse_requests(struct sim *sim)
-{
-    size_t cursor = 0;
-    struct map_entry *entry;
-    while ((entry = map_next(&sim->server.requests, &cursor))) {
-        struct sim_request *request = entry->value;
-        request->code = DR_UNAVAILABLE;
-        sim_net_answer(sim, request);
-    }
-    map_deinit(&sim->server.requests);
-    map_init(&sim->server.requests);
-}
-
 void sim_server_die(struct sim *sim, enum sim_end how)
 {
     static const char *const words[] = {"server killed", "power lost", "server stopped"};
@@ -340,7 +211,7 @@ void sim_server_die(struct sim *sim, enum sim_end how)
     server->store = NULL;
     sim->is_dying = false;
     sim_runs_abandon(sim);
-    refuse_requests(sim);
+    sim_requests_abandon(sim);
     engine_destroy(server->engine);
     server->engine = NULL;
     server->deadline_ns = TIME_NEVER;
@@ -391,7 +262,7 @@ void sim_server_deinit(struct sim *sim)
         sim_store_abandon(sim);
         store_close(server->store);
         sim_runs_abandon(sim);
-        refuse_requests(sim);
+        sim_requests_abandon(sim);
         engine_destroy(server->engine);
     }
     map_deinit(&server->requests);

@@ -11,8 +11,34 @@ static unsigned host_of(struct slice endpoint)
 
 static void free_flight(struct sim_flight *flight)
 {
-    mem_free(flight->delivered);
+    mem_free(flight->delivered.ids);
     mem_free(flight);
+}
+
+/* E7: a retry brings what the attempt before it brought, while the call stays in memory. */
+static void check_delivery(struct sim *sim, struct sim_flight *flight)
+{
+    struct sim_call *call = flight->call;
+    bool stays = sim->config.resident_max > SIM_CALLS_FEW && sim->config.tree_resident_max > SIM_CALLS_FEW;
+    const struct sim_delivery *now = &flight->delivered, *before = &call->retried;
+    bool is_same = now->n_ids == before->n_ids;
+    for (size_t i = 0; is_same && i < now->n_ids; i++)
+        is_same = id_equal(now->ids[i], before->ids[i]);
+    if (stays && before->ids && call->retried_epoch == sim->server.epoch && !is_same)
+        sim_violate(sim, "E7: a retry of c%u brings other results than the attempt before", call->number);
+}
+
+static void keep_retried(struct sim *sim, struct sim_flight *flight)
+{
+    struct sim_call *call = flight->call;
+    const struct call_record *record = engine_peek(sim->server.engine, call->id);
+    bool is_retry = record && record->is_resume && record->state == CALL_SCHEDULED &&
+                    record->due_ns < sim->server.stepped_ns + SIM_SHORT_SLEEP_NS;
+    mem_free(call->retried.ids);
+    call->retried = is_retry ? flight->delivered : (struct sim_delivery){0};
+    call->retried_epoch = sim->server.epoch;
+    if (is_retry)
+        flight->delivered = (struct sim_delivery){0};
 }
 
 static void feed(struct sim *sim, struct sim_flight *flight, const struct engine_event *event)
@@ -24,6 +50,7 @@ static void feed(struct sim *sim, struct sim_flight *flight, const struct engine
     server->replying = flight;
     sim_server_step(sim, event);
     server->replying = NULL;
+    keep_retried(sim, flight);
     free_flight(flight);
 }
 
@@ -126,10 +153,11 @@ static void keep_delivered(struct sim_flight *flight, const struct wire_run_requ
     const struct wire_poll_result *poll = &request->poll_result;
     if (request->directive != WIRE_DIRECTIVE_POLL_RESULT || poll->n_results == 0)
         return;
-    flight->delivered = mem_must_zalloc(poll->n_results * sizeof *flight->delivered);
-    flight->n_delivered = poll->n_results;
+    struct sim_delivery *delivered = &flight->delivered;
+    delivered->ids = mem_must_zalloc(poll->n_results * sizeof *delivered->ids);
+    delivered->n_ids = poll->n_results;
     for (size_t i = 0; i < poll->n_results; i++)
-        CHECK(id_parse(poll->results[i].dispatch_id, &flight->delivered[i]));
+        CHECK(id_parse(poll->results[i].dispatch_id, &delivered->ids[i]));
 }
 
 void sim_run_start(struct sim *sim, const struct engine_effect *effect)
@@ -147,6 +175,10 @@ void sim_run_start(struct sim *sim, const struct engine_effect *effect)
     sim_trace(sim, "c%u attempt %u starts%s", call->number, effect->start.attempt,
               is_resume ? ", a resume" : "");
     sim_check_start(sim, call, effect);
+    if (server->is_stopping)
+        sim_violate(sim, "c%u starts in a server that is to stop", call->number);
+    if (server->flights.len >= sim->config.in_flight_max)
+        sim_violate(sim, "more attempts are in flight than may be");
     if (map_get(&server->flights, call->id)) {
         sim_violate(sim, "I3: c%u has two attempts in flight", call->number);
         return;
@@ -159,6 +191,8 @@ void sim_run_start(struct sim *sim, const struct engine_effect *effect)
     flight->timeout.fire = fire_timeout;
     flight->timeout.drop = drop_flight;
     keep_delivered(flight, &effect->start.request);
+    if (is_resume)
+        check_delivery(sim, flight);
     CHECK(map_put(&server->flights, call->id, flight) == DR_OK);
     server->n_flights[flight->host]++;
     sim_after(sim, &flight->timeout, effect->start.timeout_ns);

@@ -332,60 +332,7 @@ static void read_for_engine(struct sim *sim, struct sim_job *job)
     answer_later(sim, answer);
 }
 
-/* ---- reads for clients ---- */
-
-static dr_code get(struct sim *sim, struct sim_request *request, struct dr_error *error)
-{
-    struct call_record record = {0}, expected;
-    unsigned number = request->call ? request->call->number : 0;
-    dr_code code = store_read(sim->server.store, request->id, &record, error);
-    bool is_there = sim_shadow(sim, request->id, &expected);
-    if ((code == DR_OK && !is_there) || (code == DR_NOT_FOUND && is_there))
-        sim_violate(sim, "I4: c%u is %s", number, is_there ? "not found" : "found, and should not be");
-    if (code == DR_OK && is_there && sim_result_hash(&record) != sim_result_hash(&expected))
-        sim_violate(sim, "I7: c%u is shown otherwise than it was recorded", number);
-    request->is_done = code == DR_OK && record.state == CALL_DONE;
-    request->result = code == DR_OK ? sim_result_hash(&record) : 0;
-    record_deinit(&record);
-    record_deinit(&expected);
-    return code;
-}
-
-static dr_code list(struct sim *sim, struct sim_request *request, struct dr_error *error)
-{
-    struct store_records found = {0}, expected = {0};
-    dr_code code = store_list(sim->server.store, &request->filter, &found, error);
-    if (code == DR_OK) {
-        CHECK(store_list(sim->shadow, &request->filter, &expected, NULL) == DR_OK);
-        bool is_same = found.n_records == expected.n_records;
-        for (size_t i = 0; is_same && i < found.n_records; i++)
-            is_same = id_equal(found.records[i].id, expected.records[i].id);
-        if (!is_same)
-            sim_violate(sim, "a list shows %zu calls, not the %zu it should", found.n_records,
-                        expected.n_records);
-    }
-    store_records_deinit(&found);
-    store_records_deinit(&expected);
-    return code;
-}
-
-static void read_for_client(struct sim *sim, struct sim_job *job)
-{
-    struct dr_error error = {0};
-    struct sim_request *request = job->request;
-    dr_code code = request->kind == SIM_GET ? get(sim, request, &error) : list(sim, request, &error);
-    if (sim->is_dying)
-        return;
-    if (code == DR_DATA_LOSS)
-        sim_violate(sim, "I4: the store says that it is damaged: %s", error.message);
-    if (code && code != DR_NOT_FOUND)
-        sim_did(sim, SIM_READ_FAILED);
-    request->code = code;
-    sim_net_answer(sim, request);
-    list_remove(&job->node);
-    job->request = NULL; /* its reference goes with the answer */
-    sim_job_free(job);
-}
+/* ---- the queue ---- */
 
 void sim_store_request(struct sim *sim, struct sim_request *request)
 {
@@ -397,14 +344,13 @@ void sim_store_request(struct sim *sim, struct sim_request *request)
     struct sim_job *job = mem_must_zalloc(sizeof *job); /* a commit fails: people may look between two tries */
     job->request = request;
     list_init(&job->node);
-    read_for_client(sim, job);
+    sim_request_read(sim, job);
     if (!sim->is_dying)
         return;
     sim_job_free(job);
     sim_server_die(sim, SIM_END_POWER_LOST);
 }
 
-/* ---- the queue ---- */
 
 static void fire_work(struct sim *sim, struct sim_event *event)
 {
@@ -421,7 +367,7 @@ static void fire_work(struct sim *sim, struct sim_event *event)
     if (job->batch)
         commit_group(sim);
     else if (job->request)
-        read_for_client(sim, job);
+        sim_request_read(sim, job);
     else
         read_for_engine(sim, job);
     if (sim->is_dying) {

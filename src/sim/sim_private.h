@@ -1,9 +1,10 @@
 /* Insides of the simulator, shared by src/sim only.
  *
  * Files: sim.c (a run from beginning to end) - trace.c - calls.c (what is known of each call; the shadow) -
- * server.c (the process: start, death, clock, steps) - server_store.c (its store thread) - server_run.c (its
- * attempts) - settle.c (what a crash left) - network.c (messages) - endpoint.c (where programs run) -
- * client.c (what users ask) - check.c, check_reply.c, check_why.c (invariants and the model of what the outside may see)
+ * server.c (the process: start, death, clock, steps) - server_ask.c (its API) - server_store.c (its store thread) -
+ * server_run.c (its attempts) - settle.c (what a crash left) - network.c (messages) - endpoint.c (where programs run) -
+ * client.c (what users ask) - the model of what must be: check.c, check_new.c, check_reply.c, check_why.c,
+ * check_settled.c
  *
  * Time is simulated: things happen when the heap of events says so, in order of time, then of arming.
  * Whatever belongs to a server process carries its epoch; what an earlier process armed is dropped when it
@@ -26,7 +27,10 @@
 #include "store/store.h"
 
 #define SIM_CLIENTS 3
-#define SIM_PROJECT 1
+#define SIM_PROJECTS 2 /* 1 and 2; clients ask in either, now and then for a call of the other */
+#define SIM_CALLS_FEW 1000 /* a run has fewer */
+#define SIM_SHORT_SLEEP_NS (4 * NS_PER_S) /* who sleeps no longer stays in memory (E2) */
+#define SIM_DATABASE "dispatch.db"
 #define SIM_START_NS (INT64_C(1767225600) * NS_PER_S) /* 2026-01-01 */
 #define SIM_STEPS_MAX 400000 /* more than that, and these for each operation, is a run that does not end */
 #define SIM_STEPS_PER_OPERATION_MAX 2000
@@ -42,6 +46,12 @@ struct sim_event {
 
 /* ---- calls ---- */
 
+/* Results that an attempt brings. */
+struct sim_delivery {
+    struct id *ids; /* of the children; owned by the flight, then by the call */
+    size_t n_ids;
+};
+
 struct sim_call {
     struct id id;
     unsigned number; /* c1, c2, ... in the trace */
@@ -52,8 +62,10 @@ struct sim_call {
     int64_t durable_ns;
     bool is_purged;
     bool is_done; /* durably */
+    int64_t finished_ns; /* since when */
     bool is_ended_by_server; /* durably done by T8, at ended_ns */
     bool is_spoiled; /* an endpoint answered garbage: ends with INVALID_RESPONSE */
+    uint32_t project;
     bool is_cancel_asked;
     int64_t ended_ns; /* simulated time */
     uint64_t ended_jobs; /* what the store had done by then */
@@ -66,6 +78,8 @@ struct sim_call {
     int64_t done_ns; /* ended an observation that found it done; TIME_NEVER = none */
     bool has_seen_result;
     uint64_t seen_result; /* a hash */
+    struct sim_delivery retried; /* of the last attempt, if it is to be tried again */
+    uint32_t retried_epoch;
 };
 
 /* ---- the server ---- */
@@ -84,8 +98,7 @@ struct sim_flight {
     struct sim_call *call;
     unsigned host;
     bool is_aborted;
-    struct id *delivered; /* the children whose results it has */
-    size_t n_delivered;
+    struct sim_delivery delivered;
 };
 
 struct sim_server {
@@ -109,6 +122,7 @@ struct sim_server {
     bool is_purge_in_doubt;
     struct purge_order purge_in_doubt;
     struct map flights;
+    const struct sim_request *submitting; /* whose calls are the event of this step */
     const struct sim_flight *replying; /* whose reply is the event of this step; NULL = none, or a late one */
     unsigned n_flights[PROGRAM_ENDPOINTS];
     struct map requests; /* token -> struct sim_request that the engine has not answered */
@@ -127,7 +141,10 @@ struct sim_request {
     enum sim_request_kind kind;
     unsigned number; /* of the operation */
     int64_t sent_ns;
+    int64_t deadline_ns; /* of a wait, by the server's clock */
     uint64_t token;
+    uint32_t project; /* of who asks */
+    bool is_foreign; /* the call is another project's */
     struct id id; /* of wait, get, cancel */
     struct sim_call *call; /* with this id; NULL = there is none */
     int64_t timeout_ns; /* of a wait */
@@ -217,9 +234,18 @@ void sim_server_stop(struct sim *sim);
 void sim_server_schedule_start(struct sim *sim);
 int64_t sim_server_now(struct sim *sim);
 void sim_server_step(struct sim *sim, const struct engine_event *event);
+void sim_server_deinit(struct sim *sim);
+
+/* server_ask.c */
 /* A client's request reaches the server. */
 void sim_server_request(struct sim *sim, struct sim_request *request);
-void sim_server_deinit(struct sim *sim);
+void sim_answer_submit(struct sim *sim, const struct engine_effect *effect);
+void sim_answer_wait(struct sim *sim, const struct engine_effect *effect);
+void sim_answer_cancel(struct sim *sim, const struct engine_effect *effect);
+/* A get or a list has its turn in the store; frees the job when it is over. */
+void sim_request_read(struct sim *sim, struct sim_job *job);
+/* Their connections break. */
+void sim_requests_abandon(struct sim *sim);
 
 /* server_store.c */
 void sim_store_commit(struct sim *sim, struct batch *batch);
@@ -274,6 +300,19 @@ void sim_check_reply(struct sim *sim, const struct sim_flight *flight, const str
                      const struct engine_event *event, const struct engine_update *update);
 void sim_check_late_reply(struct sim *sim, struct id id, const struct engine_update *update);
 
+/* check_new.c */
+/* `parent` is NULL for a root. */
+void sim_check_new(struct sim *sim, const struct call_record *record, const struct wire_call *wire,
+                   const struct call_record *parent);
+void sim_check_submit(struct sim *sim, const struct sim_request *request, const struct engine_event *event,
+                      const struct batch *batch);
+
+/* check_settled.c: what holds once everything that can happen has happened. */
+bool sim_is_settled(struct sim *sim);
+void sim_check_settled(struct sim *sim);
+/* The store is closed: is the file whole? */
+void sim_check_file(struct sim *sim);
+
 /* check.c */
 void sim_check_start(struct sim *sim, const struct sim_call *call, const struct engine_effect *effect);
 void sim_check_durable_end(struct sim *sim, struct sim_call *call, const struct call_record *record);
@@ -284,6 +323,8 @@ struct engine_why sim_why(struct sim *sim, const struct call_record *record);
 void sim_check_seen_live(struct sim *sim, struct sim_call *call, int64_t began_ns);
 void sim_check_seen_done(struct sim *sim, struct sim_call *call);
 void sim_check_seen_result(struct sim *sim, struct sim_call *call, uint64_t result);
-void sim_check_end(struct sim *sim);
+/* The server still has a request that it should have answered. */
+void sim_check_unanswered(struct sim *sim, const struct sim_request *request);
+void sim_check_wait(struct sim *sim, const struct sim_request *request);
 
 #endif
