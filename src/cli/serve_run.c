@@ -223,7 +223,7 @@ int serve_run(const struct serve_options *options)
     struct store *store = NULL;
     struct server *server = NULL;
     if (open_store(options, &store, &error))
-        return fail(&error, "--db names another file, in a folder that is there; --memory needs none.");
+        return fail(&error, "--db names a file that can be written, in a folder that is there, on a disk with room; --memory needs none.");
     dr_code code = create_server(options, &address, made_key, store, &server, &error);
     if (!code)
         code = server_start(server, &error);

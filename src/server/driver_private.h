@@ -3,7 +3,7 @@
  * Files: driver.c (create, start, stop) - driver_loop.c (the engine thread: inbox, steps, effects, drain) -
  * driver_clock.c (real and virtual time) - driver_run.c (attempts) - driver_pressure.c (replies that wait for the store) -
  * driver_chaos.c (faults on purpose) - driver_store.c (batches and reads) -
- * driver_request.c (submit, wait, cancel) - driver_show.c (get, list, counts) -
+ * driver_request.c (submit, wait, cancel) - driver_wait_look.c (waits while commits fail) - driver_show.c (get, list, counts) -
  * driver_stats.c (counters)
  *
  * Everything that reaches the engine thread is a driver_event in the inbox: whoever has something to say embeds one in
@@ -76,6 +76,8 @@ struct driver {
     uint64_t durable_sequence; /* told by the store */
     bool is_durable_told;      /* ... and not looked at yet */
     bool is_store_troubled;    /* commits fail and are tried again */
+    struct driver_event trouble_event; /* posted when that begins */
+    bool is_trouble_posted;
     uint64_t n_store_failures; /* how often that began */
     uint64_t n_read_failures;
     int64_t next_read_report_ns;
@@ -164,6 +166,11 @@ void driver_read_handle(struct driver *driver, struct driver_event *event);
 void driver_answer_submit(struct driver *driver, const struct engine_effect *effect);
 void driver_answer_cancel(struct driver *driver, const struct engine_effect *effect);
 void driver_answer_wait(struct driver *driver, const struct engine_effect *effect);
+/* By the driver, in the engine's place. Does nothing when it has its answer. */
+void driver_wait_end(struct driver *driver, uint64_t token, dr_code code, const char *message,
+                     const struct call_record *record);
+/* Commits have begun to fail: looks for all of them. */
+void driver_waits_look(struct driver *driver, struct driver_event *event);
 void driver_waits_refuse(struct driver *driver);   /* all, because the driver stops */
 void driver_unanswered_refuse(struct driver *driver); /* submits and cancels that nobody will answer any more */
 /* Under lock: DR_OK, or why no request is accepted now. */
@@ -171,5 +178,9 @@ dr_code driver_check_accepting(const struct driver *driver, struct dr_error *err
 /* Posts the event of a request that counts as one of reads_max until driver_read_done. */
 dr_code driver_read_begin(struct driver *driver, struct driver_event *event, struct dr_error *error);
 void driver_read_done(struct driver *driver);
+
+/* driver_wait_look.c */
+/* While commits fail: the wait is answered from the disk if its call is not in memory. Engine thread. */
+void driver_wait_look(struct driver *driver, uint64_t token, const struct driver_wait *wait);
 
 #endif

@@ -154,11 +154,14 @@ static void handle_wait(struct driver *driver, struct driver_event *event)
     struct wait_request *request = container_of(event, struct wait_request, event);
     CHECK(map_put(&driver->waits, wait_key(request->token), request) == DR_OK);
     struct driver_wait *wait = &request->wait;
+    uint64_t token = request->token; /* an answer inside the step frees the request */
     bool is_endless = wait->timeout_ns == TIME_NEVER;
     driver_step(driver, &(struct engine_event){
         .kind = ENGINE_WAIT,
         .ask = {.token = request->token, .project = wait->project, .id = wait->id,
                 .deadline_ns = is_endless ? TIME_NEVER : time_add(driver_now_ns(driver), wait->timeout_ns)}});
+    if (map_get(&driver->waits, wait_key(token)))
+        driver_wait_look(driver, token, wait);
 }
 
 void driver_answer_wait(struct driver *driver, const struct engine_effect *effect)
@@ -168,19 +171,34 @@ void driver_answer_wait(struct driver *driver, const struct engine_effect *effec
         answer_wait(driver, request, effect->answer.code, effect->answer.message, effect->answer.record);
 }
 
-static void abandon(struct driver *driver, struct wait_request *request, dr_code code, const char *message)
+void driver_wait_end(struct driver *driver, uint64_t token, dr_code code, const char *message,
+                     const struct call_record *record)
 {
-    uint64_t token = request->token;
-    answer_wait(driver, request, code, message, NULL);
+    struct wait_request *request = map_get(&driver->waits, wait_key(token));
+    if (!request)
+        return;
+    answer_wait(driver, request, code, message, record);
     driver_step(driver, &(struct engine_event){.kind = ENGINE_WAIT_ABANDONED, .ask = {.token = token}});
+}
+
+void driver_waits_look(struct driver *driver, struct driver_event *event)
+{
+    (void)event;
+    pthread_mutex_lock(&driver->lock);
+    driver->is_trouble_posted = false;
+    pthread_mutex_unlock(&driver->lock);
+    struct map_entry *entry;
+    size_t cursor = 0;
+    while ((entry = map_next(&driver->waits, &cursor))) {
+        struct wait_request *request = entry->value;
+        driver_wait_look(driver, request->token, &request->wait);
+    }
 }
 
 static void handle_abandon(struct driver *driver, struct driver_event *event)
 {
     struct abandon_request *request = container_of(event, struct abandon_request, event);
-    struct wait_request *wait = map_get(&driver->waits, wait_key(request->token));
-    if (wait)
-        abandon(driver, wait, DR_CANCELED, "the waiter left");
+    driver_wait_end(driver, request->token, DR_CANCELED, "the waiter left", NULL);
     mem_free(request);
 }
 
@@ -189,7 +207,8 @@ void driver_waits_refuse(struct driver *driver)
     struct map_entry *entry;
     size_t cursor = 0;
     while ((entry = map_next(&driver->waits, &cursor))) {
-        abandon(driver, entry->value, DR_UNAVAILABLE, stopping);
+        struct wait_request *request = entry->value;
+        driver_wait_end(driver, request->token, DR_UNAVAILABLE, stopping, NULL);
         cursor = 0; /* the map has changed */
     }
 }

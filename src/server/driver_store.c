@@ -259,6 +259,11 @@ static void on_trouble(void *arg, dr_code code, const char *message)
     pthread_mutex_lock(&driver->lock);
     driver->n_store_failures += code != DR_OK && !driver->is_store_troubled;
     driver->is_store_troubled = code != DR_OK;
+    if (code && !driver->is_trouble_posted) {
+        driver->is_trouble_posted = true;
+        driver->trouble_event.handle = driver_waits_look;
+        driver_post_locked(driver, &driver->trouble_event);
+    }
     pthread_cond_signal(&driver->wake);
     pthread_mutex_unlock(&driver->lock);
     report(driver, code, message);

@@ -57,7 +57,7 @@ def an_address_that_cannot_be_listened_on():
 
 
 def files_that_are_no_database():
-    advice = "\n--db names another file, in a folder that is there; --memory needs none."
+    advice = "\n--db names a file that can be written, in a folder that is there, on a disk with room; --memory needs none."
 
     def refuses(file, trouble):
         refused(1, f"dispatch serve: open store: {file}{trouble}" + advice, "serve", "--db", file, "--listen", ANY)

@@ -55,10 +55,12 @@ const char *program_function(uint64_t n)
     return functions[n % 7];
 }
 
-uint64_t program_result(uint64_t n)
+uint64_t program_result(uint64_t n) { return program_result_of(program_function(n), n); }
+
+uint64_t program_result_of(const char *function, uint64_t n)
 {
     uint64_t sum = 0;
-    if (strcmp(program_function(n), "parent") != 0)
+    if (strcmp(function, "parent") != 0)
         return leaf_result(n);
     for (uint64_t i = 0; i < N_CHILDREN; i++)
         sum += leaf_result(child_input(n, i));
@@ -191,6 +193,8 @@ static int on_run(void *arg, const struct wire_run_request *request, struct wire
         chain(&run);
     else if (slice_equal(request->function, slice_text("sleep")))
         sleep_for(&run, 20 * NS_PER_MS);
+    else if (slice_equal(request->function, slice_text("nap")))
+        sleep_for(&run, PROGRAM_NAP_MS * NS_PER_MS);
     else if (slice_equal(request->function, slice_text("stuck")))
         sleep_for(&run, 3600 * NS_PER_S);
     else

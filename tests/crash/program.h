@@ -6,7 +6,7 @@
  *  - parent(n) calls five of these in one poll, takes their results in portions of at most two, keeps the sum and a mask of
  *    what it got in its state, and answers the sum. The state is what the server recorded, so a result that comes although
  *    the mask has it was delivered twice.
- *  - stuck(n) waits for an hour, to be cancelled
+ *  - nap(n) answers the same after PROGRAM_NAP_MS, stuck(n) after an hour: to be cancelled, or when the clock is set
  *
  * What must not happen is a line in the program's file of violations. The test's main() calls program_main first: the
  * process is the test's own binary. One owner, not thread-safe. */
@@ -18,6 +18,8 @@
 #include <stdbool.h>
 #include <stdint.h>
 #include <sys/types.h>
+
+#define PROGRAM_NAP_MS 1500
 
 struct program {
     pid_t pid;
@@ -42,5 +44,6 @@ bool program_number(struct slice any, uint64_t *ret_number);
 /* The function that call n of the load is for, and its result. */
 const char *program_function(uint64_t n);
 uint64_t program_result(uint64_t n);
+uint64_t program_result_of(const char *function, uint64_t n);
 
 #endif

@@ -112,18 +112,30 @@ static int receive_answer(struct poster *poster)
     return (int)strtol(head + strcspn(head, " "), NULL, 10);
 }
 
+static int exchange(struct poster *poster, struct slice head, struct slice body)
+{
+    if (poster->fd < 0 && !connect_now(poster))
+        return 0;
+    int status = send_all(poster->fd, head) && send_all(poster->fd, body) ? receive_answer(poster) : 0;
+    if (status == 0)
+        disconnect(poster);
+    return status;
+}
+
 int poster_post(struct poster *poster, const char *path, const char *content_type, struct slice body)
 {
     char head[1024];
-    if (poster->fd < 0 && !connect_now(poster))
-        return 0;
     int len = snprintf(head, sizeof head,
                        "POST %s HTTP/1.1\r\nHost: 127.0.0.1\r\nAuthorization: Bearer %s\r\nContent-Type: %s\r\n"
                        "Content-Length: %zu\r\n\r\n",
                        path, poster->api_key, content_type, body.len);
-    bool is_sent = send_all(poster->fd, slice_of(head, (size_t)len)) && send_all(poster->fd, body);
-    int status = is_sent ? receive_answer(poster) : 0;
-    if (status == 0)
-        disconnect(poster);
-    return status;
+    return exchange(poster, slice_of(head, (size_t)len), body);
+}
+
+int poster_get(struct poster *poster, const char *path)
+{
+    char head[1024];
+    int len = snprintf(head, sizeof head, "GET %s HTTP/1.1\r\nHost: 127.0.0.1\r\nAuthorization: Bearer %s\r\n\r\n", path,
+                       poster->api_key);
+    return exchange(poster, slice_of(head, (size_t)len), slice_of(NULL, 0));
 }

@@ -19,5 +19,7 @@ void poster_open(struct poster *poster, const char *url, const char *api_key);
 void poster_close(struct poster *poster);
 /* HTTP status, its body in poster->response; 0 when the connection broke (then nobody knows what the server did). */
 int poster_post(struct poster *poster, const char *path, const char *content_type, struct slice body);
+/* The same without a body. */
+int poster_get(struct poster *poster, const char *path);
 
 #endif
