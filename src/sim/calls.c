@@ -71,6 +71,7 @@ static void see_update(struct sim *sim, struct sim_call *call, const struct batc
         call->generation = record->generation;
         if (is_restart) {
             call->n_restarts++;
+            sim->is_sweep_recorded |= call->first_child != NULL;
             call->restarted_ns = sim->now_ns;
             call->restarted_jobs = sim->n_jobs;
         }
@@ -79,6 +80,7 @@ static void see_update(struct sim *sim, struct sim_call *call, const struct batc
         call->is_done = true;
         call->finished_ns = sim->now_ns;
         sim_check_durable_end(sim, call, record);
+        sim->is_sweep_recorded |= call->is_ended_by_server && call->first_child;
     }
 }
 

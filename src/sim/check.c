@@ -4,7 +4,7 @@
 
 /* When a server has lived so long on a disk that works, and its store has done so much for each sweep there ever was
  * (they take turns), a sweep has reached everything. */
-#define SWEEP_GRACE_NS (60 * NS_PER_S)
+#define SWEEP_GRACE_NS (10 * NS_PER_S)
 #define SWEEP_GRACE_JOBS 20
 
 /* ---- what clients saw ---- */

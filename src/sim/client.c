@@ -133,10 +133,10 @@ static void choose_call(struct sim *sim, struct sim_request *request)
         return;
     }
     const struct sim_request *other = sim->clients[dice_below(&sim->dice, SIM_CLIENTS)].request;
-    bool is_same = dice_below(&sim->dice, 3) == 0 && other && other->call; /* two that ask for one */
+    bool is_same = dice_below(&sim->dice, 2) == 0 && other && other->call; /* two that ask for one */
     request->call = is_same ? other->call : sim->call_list[dice_below(&sim->dice, sim->n_calls)];
     request->id = request->call->id;
-    request->is_foreign = dice_below(&sim->dice, 12) == 0;
+    request->is_foreign = dice_below(&sim->dice, 6) == 0;
     request->project = request->is_foreign ? 1 + request->call->project % SIM_PROJECTS : request->call->project;
 }
 

@@ -42,6 +42,7 @@
     X(SIM_POWER_LOSS, "power-loss", 4000)                                                                    \
     X(SIM_POWER_LOSS_IN_WRITE, "power-loss-in-write", 3000)                                                  \
     X(SIM_KILL, "kill", 6000)                                                                                \
+    X(SIM_KILL_IN_SWEEP, "kill-in-sweep", 300000)                                                            \
     X(SIM_STOP, "stop", 3000)                                                                                \
     X(SIM_CLOCK_FORWARD, "clock-forward", 3000)                                                              \
     X(SIM_CLOCK_BACK, "clock-back", 3000)

@@ -97,8 +97,9 @@ static void hazards(struct sim *sim)
         jump(sim, -dice_between(dice, NS_PER_MS, 600 * NS_PER_S));
     if (dice_strikes(dice, SIM_POWER_LOSS))
         sim_server_die(sim, SIM_END_POWER_LOST);
-    if (dice_strikes(dice, SIM_KILL))
+    if (dice_strikes(dice, SIM_KILL) || (sim->is_sweep_recorded && dice_strikes(dice, SIM_KILL_IN_SWEEP)))
         sim_server_die(sim, SIM_END_KILLED);
+    sim->is_sweep_recorded = false;
     if (dice_strikes(dice, SIM_STOP))
         sim_server_stop(sim);
 }

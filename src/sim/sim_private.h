@@ -193,6 +193,7 @@ struct sim {
     struct map calls; /* id -> struct sim_call */
     struct sim_call **call_list; /* by number - 1 */
     size_t n_calls, cap_calls;
+    bool is_sweep_recorded; /* in this event: descendants are to be cancelled */
     bool is_dying; /* the power failed inside an operation of the disk */
     uint64_t n_lost; /* calls that ended otherwise than their programs would: cancelled, garbage */
     uint64_t last_done_sequence;
