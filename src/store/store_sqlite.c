@@ -5,6 +5,11 @@
 #include "base/list.h"
 #include "base/mem.h"
 
+#include <errno.h>
+#include <limits.h>
+#include <stdio.h>
+#include <unistd.h>
+
 #define BUSY_TIMEOUT_MS 5000
 
 struct store_sqlite *sqlite_self(struct store *store)
@@ -32,13 +37,59 @@ static dr_code code_of(int result)
     }
 }
 
+static int why_not(const char *path)
+{
+    if (access(path, W_OK) == 0)
+        return 0;
+    return errno == EROFS || errno == EACCES || errno == EPERM || errno == ENOENT ? errno : 0;
+}
+
+int sqlite_why_read_only(const struct store_sqlite *sqlite)
+{
+    int cause = why_not(sqlite->path);
+    if (cause != ENOENT)
+        return cause;
+    char folder[PATH_MAX];
+    (void)snprintf(folder, sizeof folder, "%s", sqlite->path);
+    char *slash = strrchr(folder, '/');
+    if (slash)
+        slash[slash == folder] = '\0'; /* the root keeps its own */
+    cause = why_not(slash ? folder : ".");
+    return cause == ENOENT ? 0 : cause;
+}
+
+/* Of the log or the file: SQLite itself forgets it for what fails in a COMMIT. */
+static int last_errno(const struct store_sqlite *sqlite)
+{
+    int number = 0;
+    sqlite3_file *log = NULL;
+    (void)sqlite3_file_control(sqlite->database, "main", SQLITE_FCNTL_JOURNAL_POINTER, &log);
+    if (log && log->pMethods)
+        (void)log->pMethods->xFileControl(log, SQLITE_FCNTL_LAST_ERRNO, &number);
+    if (number == 0)
+        (void)sqlite3_file_control(sqlite->database, "main", SQLITE_FCNTL_LAST_ERRNO, &number);
+    return number;
+}
+
+/* What the system says; 0 = nothing that helps. */
+static int cause_of(const struct store_sqlite *sqlite, int result)
+{
+    int kind = result & 0xff;
+    if (!sqlite->database || (kind != SQLITE_CANTOPEN && kind != SQLITE_IOERR))
+        return 0;
+    int cause = kind == SQLITE_IOERR ? last_errno(sqlite) : sqlite3_system_errno(sqlite->database);
+    /* of a file that it could not make it tells how the second try went, to read it */
+    int better = kind == SQLITE_CANTOPEN && cause == ENOENT ? sqlite_why_read_only(sqlite) : 0;
+    return better ? better : cause;
+}
+
 dr_code sqlite_fail(struct store_sqlite *sqlite, int result, const char *what, struct dr_error *error)
 {
     dr_code code = code_of(result);
     if (code == DR_FAILED_PRECONDITION)
         return error_set(error, code, "%s: %s is in use by another server", what, sqlite->path);
     const char *text = sqlite->database ? sqlite3_errmsg(sqlite->database) : sqlite3_errstr(result);
-    int cause = (result & 0xff) == SQLITE_CANTOPEN && sqlite->database ? sqlite3_system_errno(sqlite->database) : 0;
+    int cause = cause_of(sqlite, result);
     return error_set(error, code, "%s: %s%s: %s%s%s", what, sqlite->path, code == DR_DATA_LOSS ? " is damaged" : "",
                      text, cause ? ": " : "", cause ? strerror(cause) : "");
 }

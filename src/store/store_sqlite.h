@@ -56,6 +56,8 @@ struct store_sqlite {
 };
 
 struct store_sqlite *sqlite_self(struct store *store);
+/* The errno for which the file, or one in its folder, cannot be written; 0 when that is not so. */
+int sqlite_why_read_only(const struct store_sqlite *sqlite);
 /* Translates what SQLite says last: "commit: dispatch.db: disk full". */
 dr_code sqlite_fail(struct store_sqlite *sqlite, int result, const char *what, struct dr_error *error);
 /* Runs SQL text that gives no rows, once. */

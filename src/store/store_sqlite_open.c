@@ -174,8 +174,11 @@ dr_code sqlite_set_up(struct store_sqlite *sqlite, struct dr_error *error)
 {
     bool is_empty = false;
     int64_t version = 0;
-    if (sqlite3_db_readonly(sqlite->database, "main") == 1)
-        return error_set(error, DR_UNAVAILABLE, "open store: %s cannot be written", sqlite->path);
+    if (sqlite3_db_readonly(sqlite->database, "main") == 1) {
+        int cause = sqlite_why_read_only(sqlite);
+        return error_set(error, DR_UNAVAILABLE, "open store: %s cannot be written%s%s", sqlite->path, cause ? ": " : "",
+                         cause ? strerror(cause) : "");
+    }
     /* until all is well: a refused file must not change at closing either */
     sqlite3_db_config(sqlite->database, SQLITE_DBCONFIG_NO_CKPT_ON_CLOSE, 1, NULL);
     dr_code code = check_header(sqlite, &is_empty, error);
