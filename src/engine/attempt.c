@@ -73,7 +73,7 @@ static void start(struct engine *engine, struct call *call)
     attempt->call = call;
     CHECK(!map_get(&engine->attempts, attempt->id)); /* I3 */
     CHECK(map_put(&engine->attempts, attempt->id, attempt) == DR_OK);
-    resident_set_running(call, attempt);
+    resident_set_running(engine, call, attempt);
     engine->counts.started++;
 
     struct engine_effect *effect = output_effect(engine, ENGINE_START, call->after_batch);

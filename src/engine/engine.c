@@ -18,6 +18,7 @@ static struct engine_config with_defaults(struct engine_config config)
     OR_DEFAULT(in_flight_max, 4096);
     OR_DEFAULT(resident_max, 200000);
     OR_DEFAULT(tree_resident_max, 4096);
+    OR_DEFAULT(resident_bytes_max, 256u << 20);
     OR_DEFAULT(waiters_max, 100000);
     return config;
 }

@@ -38,6 +38,7 @@ struct engine_config {
     uint32_t in_flight_max;           /* [4096] attempts in flight */
     uint32_t group_cap;               /* [none] attempts in flight per flow group */
     uint32_t resident_max;            /* [200000] calls in memory that are not running */
+    size_t resident_bytes_max;        /* [256 MiB] payload of those that wait idle, and again of those that are due */
     uint32_t tree_resident_max;       /* [4096] ready calls of one tree in memory */
     uint32_t waiters_max;             /* [100000] */
 };

@@ -47,12 +47,14 @@ struct call {
     struct heap_node timer;      /* in engine.timers: wake while idle, expiration while active */
     struct scheduler_entry entry;
     struct list node;            /* in engine.idle or engine.recording */
+    size_t n_bytes;              /* payload, as counted in engine.idle_bytes or engine.ready_bytes */
     uint64_t after_batch;        /* the batch its next attempt depends on (E5) */
     struct attempt *attempt;     /* while running */
 
     /* mail (E6, E7), oldest completion first */
     struct list mail;
     uint32_t n_mail;
+    size_t mail_bytes;
     uint64_t n_outstanding;      /* children of this generation that are not done */
     uint32_t n_delivering;       /* the first so many are in the attempt in flight, or will be in its retry */
     bool is_delivery_fixed;
@@ -138,6 +140,8 @@ struct engine {
     struct heap timers;          /* struct call.timer */
     struct list idle;            /* evictable, longest idle first */
     size_t n_idle;
+    size_t idle_bytes;           /* payload of those */
+    size_t ready_bytes;          /* payload of calls that are recording or ready */
     struct list recording;       /* in batch order */
     uint32_t next_attempt;
     uint64_t done_sequence;
@@ -220,7 +224,9 @@ void resident_remove(struct engine *engine, struct call *call); /* out of memory
 void resident_set_idle(struct engine *engine, struct call *call);
 /* Its turn has come: recording or ready; or it leaves memory under E2. */
 void resident_set_ready(struct engine *engine, struct call *call);
-void resident_set_running(struct call *call, struct attempt *attempt);
+void resident_set_running(struct engine *engine, struct call *call, struct attempt *attempt);
+/* Mail of so many bytes came. */
+void resident_grow(struct engine *engine, struct call *call, size_t n_bytes);
 void resident_recorded(struct engine *engine); /* recording calls whose batch is durable become ready */
 void resident_trim(struct engine *engine);     /* E2: more than resident_max idle */
 /* Decides from its record and mail what the call waits for; it may leave memory. */
@@ -281,7 +287,7 @@ void poll_deliver(struct engine *engine, const struct call_record *child, uint64
 /* T7: true when the suspended call has what it waits for (time not considered). */
 bool mail_satisfies_poll(const struct call *call);
 struct mail *mail_create(const struct call_record *child, uint64_t after_batch);
-void mail_add(struct call *call, struct mail *mail); /* takes; keeps the order of completion */
+void mail_add(struct engine *engine, struct call *call, struct mail *mail); /* takes; keeps the order of completion */
 /* Mail that arrived while loading, for another generation than the record turned out to have, does not count (E6). */
 void mail_drop_foreign(struct call *call);
 void mail_drop(struct call *call, uint32_t n);

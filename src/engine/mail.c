@@ -15,15 +15,22 @@ struct mail *mail_create(const struct call_record *child, uint64_t after_batch)
     return mail;
 }
 
-static void mail_destroy(struct mail *mail)
+static size_t mail_bytes(const struct mail *mail)
 {
+    return blob_slice(mail->output).len + blob_slice(mail->error.message).len + blob_slice(mail->error.value).len +
+           blob_slice(mail->error.traceback).len;
+}
+
+static void mail_destroy(struct call *call, struct mail *mail)
+{
+    call->mail_bytes -= mail_bytes(mail);
     list_remove(&mail->node);
     blob_unref(mail->output);
     error_record_deinit(&mail->error);
     mem_free(mail);
 }
 
-void mail_add(struct call *call, struct mail *mail)
+void mail_add(struct engine *engine, struct call *call, struct mail *mail)
 {
     /* never among what is being delivered: a clock set back over a restart gives a later completion a lower number */
     uint32_t n_behind = call->n_mail - call->n_delivering;
@@ -33,13 +40,15 @@ void mail_add(struct call *call, struct mail *mail)
         place = place->prev;
     list_insert_before(place, &mail->node);
     call->n_mail++;
+    call->mail_bytes += mail_bytes(mail);
+    resident_grow(engine, call, mail_bytes(mail));
 }
 
 void mail_drop(struct call *call, uint32_t n)
 {
     CHECK(n <= call->n_mail);
     for (uint32_t i = 0; i < n; i++)
-        mail_destroy(container_of(call->mail.next, struct mail, node));
+        mail_destroy(call, container_of(call->mail.next, struct mail, node));
     call->n_mail -= n;
     call->n_delivering = 0;
     call->is_delivery_fixed = false;
@@ -52,7 +61,7 @@ void mail_drop_foreign(struct call *call)
         struct mail *mail = container_of(node, struct mail, node);
         next = node->next;
         if (mail->generation != call->record.generation) {
-            mail_destroy(mail);
+            mail_destroy(call, mail);
             call->n_mail--;
         }
     }
@@ -66,12 +75,6 @@ void mail_consume(struct engine *engine, struct call *call, uint32_t n)
         output_write(engine, BATCH_CONSUME, 0, &child);
     }
     mail_drop(call, n);
-}
-
-static size_t mail_bytes(const struct mail *mail)
-{
-    return blob_slice(mail->output).len + blob_slice(mail->error.message).len + blob_slice(mail->error.value).len +
-           blob_slice(mail->error.traceback).len;
 }
 
 void mail_fix_delivery(struct engine *engine, struct call *call)

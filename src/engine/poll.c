@@ -14,12 +14,12 @@ void poll_deliver(struct engine *engine, const struct call_record *child, uint64
     if (!parent)
         parent = resident_placeholder(engine, child->parent);
     if (parent->phase == PHASE_LOADING) {
-        mail_add(parent, mail_create(child, after_batch)); /* merged when it is loaded (E6) */
+        mail_add(engine, parent, mail_create(child, after_batch)); /* merged when it is loaded (E6) */
         return;
     }
     if (child->parent_generation != parent->record.generation)
         return; /* abandoned by a tail call or a restart */
-    mail_add(parent, mail_create(child, after_batch));
+    mail_add(engine, parent, mail_create(child, after_batch));
     CHECK(parent->n_outstanding > 0);
     parent->n_outstanding--;
     if (parent->phase == PHASE_IDLE && parent->after_batch < after_batch)

@@ -18,7 +18,7 @@ static void merge_mail(struct engine *engine, struct call *call, const struct en
         if (map_get(&arrived, child->id))
             n_unseen--;
         else
-            mail_add(call, mail_create(child, 0));
+            mail_add(engine, call, mail_create(child, 0));
         if (engine->done_sequence < child->done_sequence)
             engine->done_sequence = child->done_sequence; /* what ends from now on ends later, whatever the clock says */
     }

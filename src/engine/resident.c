@@ -64,9 +64,51 @@ void resident_fill(struct call *call, struct call_record *record)
     call->phase = PHASE_IDLE;
 }
 
+/* Small calls never leave for the sake of bytes when they are due: counts bound them. */
+#define RESIDENT_SMALL_BYTES 4096u
+
+static size_t payload_bytes(const struct call *call)
+{
+    const struct call_record *record = &call->record;
+    return blob_slice(record->input).len + blob_slice(record->poll_state).len + call->mail_bytes;
+}
+
+/* In which sum the call's bytes are; NULL = in none. */
+static size_t *bytes_of_phase(struct engine *engine, const struct call *call)
+{
+    if (is_tracked_idle(call))
+        return &engine->idle_bytes;
+    bool is_active = call->phase == PHASE_RECORDING || call->phase == PHASE_READY;
+    return is_active ? &engine->ready_bytes : NULL;
+}
+
+/* The call has come into its phase. */
+static void count_bytes(struct engine *engine, struct call *call)
+{
+    call->n_bytes = payload_bytes(call);
+    *bytes_of_phase(engine, call) += call->n_bytes;
+}
+
+static void uncount_bytes(struct engine *engine, struct call *call)
+{
+    size_t *sum = bytes_of_phase(engine, call);
+    if (sum)
+        *sum -= call->n_bytes;
+}
+
+void resident_grow(struct engine *engine, struct call *call, size_t n_bytes)
+{
+    size_t *sum = bytes_of_phase(engine, call);
+    if (!sum)
+        return;
+    call->n_bytes += n_bytes;
+    *sum += n_bytes;
+}
+
 /* Takes the call out of every list and queue of its phase. */
 static void leave_phase(struct engine *engine, struct call *call)
 {
+    uncount_bytes(engine, call);
     if (is_tracked_idle(call))
         engine->n_idle--;
     list_remove(&call->node);
@@ -88,6 +130,7 @@ void resident_set_idle(struct engine *engine, struct call *call)
     arm(engine, call, call->record.wake_ns);
     list_push_back(&engine->idle, &call->node);
     engine->n_idle++;
+    count_bytes(engine, call);
 }
 
 int position_compare(struct position a, struct position b)
@@ -164,6 +207,9 @@ static bool is_spillable(const struct engine *engine, const struct call *call)
     struct scheduler_group_view group;
     if (!scheduler_group_view(engine->scheduler, call->record.project, endpoint, &group))
         return false;
+    bool is_heavy = blob_slice(call->record.input).len > RESIDENT_SMALL_BYTES;
+    if (is_heavy && group.ready > 0 && engine->ready_bytes > engine->config.resident_bytes_max)
+        return true;
     return group.ready >= engine->config.resident_max ||
            scheduler_tree_ready(engine->scheduler, call->record.project, endpoint, call->record.root) >=
                engine->config.tree_resident_max;
@@ -182,16 +228,19 @@ void resident_set_ready(struct engine *engine, struct call *call)
     if (call->after_batch > engine->durable) {
         call->phase = PHASE_RECORDING;
         list_push_back(&engine->recording, &call->node);
+        count_bytes(engine, call);
         return;
     }
     call->phase = PHASE_READY;
+    count_bytes(engine, call);
     scheduler_push(engine->scheduler, &call->entry, call->record.project, blob_slice(call->record.endpoint),
                    call->record.root);
 }
 
-void resident_set_running(struct call *call, struct attempt *attempt)
+void resident_set_running(struct engine *engine, struct call *call, struct attempt *attempt)
 {
     CHECK(call->phase == PHASE_READY);
+    uncount_bytes(engine, call);
     call->phase = PHASE_RUNNING;
     call->attempt = attempt; /* its timer stays at the expiration */
 }
@@ -208,7 +257,8 @@ void resident_recorded(struct engine *engine)
 
 void resident_trim(struct engine *engine)
 {
-    while (engine->n_idle > engine->config.resident_max) {
+    while (engine->n_idle > engine->config.resident_max ||
+           (engine->idle_bytes > engine->config.resident_bytes_max && engine->n_idle > 0)) {
         struct call *call = container_of(engine->idle.next, struct call, node);
         evict(engine, call);
     }

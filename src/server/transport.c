@@ -16,6 +16,7 @@ void transport_start(struct transport *transport, struct transport_run *run, uin
     run->transport = transport;
     list_init(&run->node);
     run->handle = 0;
+    run->hold = (struct room_hold){0};
     run->is_aborted = false;
     run->request = request;
     run->request_len = len;

@@ -53,6 +53,7 @@ struct transport_run {
     uint64_t handle;
     bool is_plain;              /* HTTP: by the plain client */
     bool is_aborted;
+    struct room_hold hold;      /* what the request takes */
     uint8_t *request;
     size_t request_len;
 };

@@ -18,6 +18,7 @@
 struct http_transport {
     struct transport base;
     struct room room;            /* of replies */
+    struct room requests;
     struct http_client *client;  /* TLS, proxies, unusual URLs */
     struct http_plain *plain;    /* everything else; NULL when the environment names a proxy */
 };
@@ -103,6 +104,7 @@ static void on_http_done(void *arg, struct http_result *http)
         const char *cause = http->outcome == HTTP_CANCELLED ? "the attempt was called off" : http->message;
         transport_result_fail(&result, status_of_outcome(http->outcome), run->endpoint, "%s", cause);
     }
+    room_give(&run->hold); /* of the request; its bytes are freed right after this */
     run->on_done(run->arg, run, &result);
 }
 
@@ -140,6 +142,11 @@ static void post(struct http_transport *http, struct transport_run *run)
         fail_at_once(run, DR_STATUS_PERMANENT_ERROR, "this is not a URL");
         return;
     }
+    run->hold = room_hold_of(&http->requests, scheduler_host(run->endpoint));
+    if (run->request_len > TRANSPORT_REQUEST_FREE_BYTES && !room_cover(&run->hold, run->request_len)) {
+        fail_at_once(run, DR_STATUS_THROTTLED, "there is no room for a request of this size now");
+        return;
+    }
     struct http_post request = {
         .url = url,
         .headers = headers,
@@ -156,8 +163,10 @@ static void post(struct http_transport *http, struct transport_run *run)
     run->is_plain = http->plain && http_plain_can(url);
     dr_code code = run->is_plain ? http_plain_post(http->plain, &request, &run->handle)
                                  : http_client_post(http->client, &request, &run->handle);
-    if (code)
+    if (code) {
+        room_give(&run->hold);
         fail_at_once(run, DR_STATUS_TEMPORARY_ERROR, dr_code_text(code));
+    }
 }
 
 static void http_start(struct transport *transport, struct transport_run *run)
@@ -189,6 +198,7 @@ static void http_destroy(struct transport *transport)
     http_client_destroy(http->client);
     http_plain_destroy(http->plain);
     room_deinit(&http->room);
+    room_deinit(&http->requests);
     mem_free(http);
 }
 
@@ -203,6 +213,7 @@ dr_code transport_http_create(const struct transport_http_config *config, struct
         return error_set(error, DR_NO_MEMORY, "out of memory");
     http->base.methods = &http_methods;
     room_init(&http->room, config->reply_bytes_max ? config->reply_bytes_max : TRANSPORT_REPLY_BYTES_MAX);
+    room_init(&http->requests, config->request_bytes_max ? config->request_bytes_max : TRANSPORT_REQUEST_BYTES_MAX);
     struct http_client_config client = {.posts_max = config->runs_max,
                                         .connections_max = config->connections_max,
                                         .connections_per_host_max = config->connections_max,

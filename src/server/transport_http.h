@@ -13,11 +13,14 @@
 #include <dispatchrun/error.h>
 
 #define TRANSPORT_REPLY_BYTES_MAX (512u << 20)
+#define TRANSPORT_REQUEST_BYTES_MAX (512u << 20)
+#define TRANSPORT_REQUEST_FREE_BYTES 65536u /* a smaller request takes no room */
 
 struct transport_http_config {
     uint32_t runs_max;          /* in flight; no less than the engine's [4,096] */
     size_t reply_bytes_max;     /* of all replies together, small ones apart, shared fairly by host
                                  * [TRANSPORT_REPLY_BYTES_MAX]; without room: THROTTLED */
+    size_t request_bytes_max;   /* of all requests on their way, likewise [TRANSPORT_REQUEST_BYTES_MAX] */
     uint32_t connections_max;   /* open at once, further runs wait for one [the client's] */
 };
 

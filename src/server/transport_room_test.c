@@ -143,12 +143,38 @@ static void small_replies_take_no_room(void **state)
     transport_destroy(transport);
 }
 
+static void requests_without_room_are_throttled(void **state)
+{
+    (void)state;
+    enum { BYTES = TRANSPORT_REQUEST_FREE_BYTES + 1 };
+    struct transport *transport = NULL;
+    struct transport_http_config config = {.request_bytes_max = 3 * BYTES};
+    struct held runs[2];
+    assert_int_equal(transport_http_create(&config, &transport, NULL), DR_OK);
+    uint16_t port;
+    int listener = raw_listen(&port); /* nobody reads */
+    for (size_t i = 0; i < 2; i++) {
+        struct held *held = &runs[i];
+        *held = (struct held){.lock = PTHREAD_MUTEX_INITIALIZER, .came = PTHREAD_COND_INITIALIZER, .fd = -1};
+        snprintf(held->endpoint, sizeof held->endpoint, "http://127.0.0.1:%u", port);
+        held->run = (struct transport_run){.attempt = 1, .endpoint = slice_text(held->endpoint),
+                                           .timeout_ns = 60 * NS_PER_S, .on_done = on_done, .arg = held};
+        transport_start(transport, &held->run, mem_must_zalloc(BYTES), BYTES);
+    }
+    assert_int_equal(await_result(&runs[1]), DR_STATUS_THROTTLED);
+    transport_abort(transport, &runs[0].run);
+    assert_int_equal(await_result(&runs[0]), DR_STATUS_TIMEOUT);
+    close(listener);
+    transport_destroy(transport);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(a_reply_without_room_is_throttled),
         cmocka_unit_test(a_reply_without_room_is_throttled_by_libcurl_too),
         cmocka_unit_test(small_replies_take_no_room),
+        cmocka_unit_test(requests_without_room_are_throttled),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

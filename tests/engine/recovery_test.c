@@ -244,6 +244,51 @@ static void a_retried_resume_brings_the_same_results_however_little_room_there_i
     world_deinit(&world);
 }
 
+/* E2 by bytes: what sleeps shortly has payload, and there is a maximum for it. */
+static void idle_calls_leave_memory_when_their_payload_is_too_much(void **state)
+{
+    (void)state;
+    struct world world;
+    world_init(&world, &(struct engine_config){.resident_bytes_max = 1});
+    world_submit(&world, ONE("g"));
+    world_poll(&world, "g", 1, 1, 3 * NS_PER_S, 1, 0, NULL);
+    assert_null(engine_peek(world.engine, world_id(&world, "g")));
+    world_advance(&world, 10 * NS_PER_S);
+    assert_true(world_is_running(&world, "g"));
+    world_deinit(&world);
+}
+
+/* Three large inputs are due and one may be in memory: the others come after it, and all are made. */
+static void due_calls_with_large_inputs_take_turns_in_memory(void **state)
+{
+    (void)state;
+    static uint8_t input[5000];
+    static const char *const NAMES[] = {"a", "b", "c"};
+    struct world world;
+    world_init(&world, &(struct engine_config){.in_flight_max = 1, .resident_bytes_max = 1});
+    struct wire_call calls[3];
+    for (size_t i = 0; i < 3; i++)
+        calls[i] = (struct wire_call){.endpoint = slice_text("http://a"), .function = slice_text(NAMES[i]),
+                                      .input = slice_of(input, sizeof input)};
+    world_event(&world, &(struct engine_event){.kind = ENGINE_SUBMIT,
+                                               .submit = {.token = 1, .project = 1, .calls = calls, .n_calls = 3}});
+    struct engine_counts counts;
+    engine_counts(world.engine, &counts);
+    assert_int_equal(counts.resident, 1);
+    int n_done = 0;
+    for (int turn = 0; n_done < 3 && turn < 100; turn++) {
+        for (size_t i = 0; i < 3; i++) {
+            if (!world_is_running(&world, NAMES[i]))
+                continue;
+            world_return(&world, NAMES[i], "");
+            n_done++;
+        }
+        world_advance(&world, NS_PER_S);
+    }
+    assert_int_equal(n_done, 3);
+    world_deinit(&world);
+}
+
 static void an_engine_that_has_nothing_to_do_sleeps(void **state)
 {
     (void)state;
@@ -305,6 +350,8 @@ int main(void)
         cmocka_unit_test(the_sweep_of_a_restart_goes_on_after_a_crash),
         cmocka_unit_test(what_leaves_memory_during_a_scan_is_found_again),
         cmocka_unit_test(a_retried_resume_brings_the_same_results_however_little_room_there_is),
+        cmocka_unit_test(idle_calls_leave_memory_when_their_payload_is_too_much),
+        cmocka_unit_test(due_calls_with_large_inputs_take_turns_in_memory),
         cmocka_unit_test(an_engine_that_has_nothing_to_do_sleeps),
         cmocka_unit_test(a_pass_over_a_huge_tree_makes_no_pauses),
     };
