@@ -8,3 +8,5 @@ add_library(dispatch_llhttp STATIC
     ${LLHTTP_SOURCE_DIR}/api.c ${LLHTTP_SOURCE_DIR}/http.c ${LLHTTP_SOURCE_DIR}/llhttp.c)
 target_include_directories(dispatch_llhttp SYSTEM PUBLIC ${LLHTTP_INCLUDE_DIR})
 target_compile_options(dispatch_llhttp PRIVATE -w)
+# Else two bytes of any kind pass for the end of a chunk, and the like: what a proxy in front reads otherwise.
+target_compile_definitions(dispatch_llhttp PUBLIC LLHTTP_STRICT_MODE=1)

@@ -6,6 +6,9 @@
  * HTTP/1.0 that end with the connection are read. Proxies: the environment (http_proxy, https_proxy, all_proxy,
  * no_proxy, read at create), but never for loopback. Only http and https.
  *
+ * What frames a body (chunk sizes and extensions, trailers) may be as large as a body; without TLS and proxy that ends a
+ * post, with them its timeout does.
+ *
  * A kept-alive connection that the peer closes before the first byte of a reply leaves it unknown whether the request
  * was read: it is then sent once more on a fresh connection, within the same post, unless that says `is_sent_once`.
  *

@@ -137,6 +137,9 @@ static void parse(struct plain_connection *connection, const char *data, size_t 
         char text[HTTP_CLIENT_MESSAGE_SIZE];
         snprintf(text, sizeof text, "the response is not HTTP: %s", reason ? reason : llhttp_errno_name(rc));
         fail(connection, HTTP_BROKEN, text);
+    } else if (connection->n_bytes - connection->body.len >
+               HTTP_CLIENT_RESPONSE_HEADER_BYTES_MAX + connection->post->response_bytes_max) {
+        fail(connection, HTTP_BROKEN, "the response has chunks or trailers without end");
     } else if (!connection->are_headers_complete &&
                connection->header_bytes > HTTP_CLIENT_RESPONSE_HEADER_BYTES_MAX) {
         char text[80];

@@ -363,6 +363,25 @@ static void endless_headers_are_cut_off(void **state)
     expect_from_bytes(head, sizeof head - 1, GOES_ON, more, LONG_NS, DR_STATUS_HTTP_ERROR, "");
 }
 
+static void a_body_framed_without_end_is_cut(void **state)
+{
+    (void)state;
+    static const char *const heads[] = {"1;a=", "0\r\n", "0"}; /* a chunk's extension, trailers, digits of a size */
+    static char more[60001];
+    for (size_t i = 0; i < sizeof more - 1; i += 6)
+        memcpy(more + i, "A: b\r\n", 6);
+    for (size_t i = 0; i < 3; i++) {
+        char head[128];
+        int len = snprintf(head, sizeof head, "HTTP/1.1 200 OK\r\nContent-Type: application/proto\r\n"
+                                              "Transfer-Encoding: chunked\r\n\r\n%s", heads[i]);
+        if (i != 1)
+            memset(more, i == 0 ? 'x' : '0', sizeof more - 1);
+        expect_from_bytes(head, (size_t)len, GOES_ON, more, LONG_NS, DR_STATUS_HTTP_ERROR, "");
+        for (size_t k = 0; k < sizeof more - 1; k += 6)
+            memcpy(more + k, "A: b\r\n", 6);
+    }
+}
+
 static void an_answer_that_never_ends_times_out(void **state)
 {
     (void)state;
@@ -460,6 +479,7 @@ int main(void)
         cmocka_unit_test(plain_text_where_tls_is_expected_is_a_tls_error),
         cmocka_unit_test(endpoints_of_other_kinds_are_refused_by_name),
         cmocka_unit_test(an_aborted_run_has_its_result_soon),
+        cmocka_unit_test(a_body_framed_without_end_is_cut),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

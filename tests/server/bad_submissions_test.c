@@ -3,6 +3,10 @@
  * curl: the tables hold what goes over the wire. */
 #include "server/api_testing.h"
 
+/* Every row of a table below is a kind of its own, whatever else is tested in a loop; the last test demands them. */
+#define KINDS_MIN 60u
+static size_t n_kinds;
+
 #define CALL(fields) "{\"calls\":[{\"endpoint\":\"http://t\",\"function\":\"f\"," fields "}]}"
 
 static int set_up(void **state)
@@ -43,6 +47,7 @@ static void assert_answer(const struct api_fixture *fixture, size_t row, struct 
     struct dr_error error = {0};
     if (code != DR_OK)
         error = api_answer_error(answer);
+    n_kinds++;
     if (answer.status != status || error.code != code)
         fail_msg("row %zu: %d %s: %s", row, answer.status, dr_code_name(error.code), error.message);
     assert_still_serving(fixture);
@@ -166,6 +171,14 @@ static void refuses_wrong_json(void **state)
         "{\"calls\":[{\"endpoint\":\"http://\",\"function\":\"f\"}]}",
         "{\"calls\":[{\"endpoint\":\"http://t\\r\\nX: y\",\"function\":\"f\"}]}",
         "{\"calls\":[{\"endpoint\":\"http://t t\",\"function\":\"f\"}]}",
+        "{\"calls\":[{\"endpoint\":\"gopher://t\",\"function\":\"f\"}]}",
+        "{\"calls\":[{\"endpoint\":\"unix:///run/t.sock\",\"function\":\"f\"}]}",
+        "{\"calls\":[{\"endpoint\":\"/run/t.sock\",\"function\":\"f\"}]}",
+        "{\"calls\":[{\"endpoint\":\"javascript:alert(1)\",\"function\":\"f\"}]}",
+        "{\"calls\":[{\"endpoint\":\"http://t?x=1\",\"function\":\"f\"}]}",
+        "{\"calls\":[{\"endpoint\":\"http://t#x\",\"function\":\"f\"}]}",
+        "{\"calls\":[{\"endpoint\":\" http://t\",\"function\":\"f\"}]}",
+        "{\"calls\":[{\"endpoint\":\"http://t\",\"endpoint\":\"http://u\",\"function\":\"f\"}]}",
         "{\"calls\":[{\"endpoint\":\"http://t\\u0000\",\"function\":\"f\"}]}",
         CALL("\"expiration\":5"),
         CALL("\"expiration\":\"5\""),
@@ -337,6 +350,7 @@ static void refuses_a_message_cut_at_any_byte(void **state)
         assert_answer(*state, len, api_ask_bytes(*state, "POST", PATH_DISPATCH, HEADERS_PROTO, cut), 400,
                       DR_INVALID_ARGUMENT);
     }
+    n_kinds -= whole.len - 2; /* one kind */
 }
 
 /* A flipped bit may give another good call (200), or one to refuse; never anything else. */
@@ -380,6 +394,26 @@ static void survives_broken_http(void **state)
         "POST " PATH_DISPATCH " HTTP/1.1\r\n" HEADERS_JSON
         "Transfer-Encoding: chunked\r\nContent-Length: 2\r\n\r\n{}",
         "POST " PATH_DISPATCH " HTTP/1.1\r\n" HEADERS_JSON "Transfer-Encoding: gzip\r\n\r\n{}",
+        "POST " PATH_DISPATCH " HTTP/1.1\r\n" HEADERS_JSON
+        "Content-Length: 2\r\nContent-Length: 2\r\n\r\n{}",
+        "POST " PATH_DISPATCH " HTTP/1.1\r\n" HEADERS_JSON
+        "Transfer-Encoding: xchunked\r\n\r\n2\r\n{}\r\n0\r\n\r\n",
+        "POST " PATH_DISPATCH " HTTP/1.1\r\n" HEADERS_JSON
+        "Transfer-Encoding: chunked, identity\r\n\r\n2\r\n{}\r\n0\r\n\r\n",
+        "POST " PATH_DISPATCH " HTTP/1.1\r\n" HEADERS_JSON
+        "Transfer-Encoding : chunked\r\n\r\n2\r\n{}\r\n0\r\n\r\n",
+        "POST " PATH_DISPATCH " HTTP/1.1\r\n" HEADERS_JSON
+        "Transfer-Encoding: chunked\r\n\r\n0x2\r\n{}\r\n0\r\n\r\n",
+        "POST " PATH_DISPATCH " HTTP/1.1\r\n" HEADERS_JSON
+        "Transfer-Encoding: chunked\r\n\r\nffffffffffffffffff\r\n{}",
+        "POST " PATH_DISPATCH " HTTP/1.1\r\n" HEADERS_JSON
+        "Transfer-Encoding: chunked\r\n\r\n2\r\n{}XX0\r\n\r\n", /* no CR LF behind the chunk */
+        "POST " PATH_DISPATCH " HTTP/1.1\r\n" HEADERS_JSON
+        "Transfer-Encoding: chunked\r\n , identity\r\n\r\n2\r\n{}\r\n0\r\n\r\n", /* folded */
+        "POST " PATH_DISPATCH " HTTP/1.1\n" HEADERS_JSON "Content-Length: 2\n\n{}", /* bare LF */
+        "POST " PATH_DISPATCH " HTTP/1.1\r\n" HEADERS_JSON "A: \x01\r\nContent-Length: 2\r\n\r\n{}",
+        "POST " PATH_DISPATCH " HTTP/1.1\r\n" HEADERS_JSON "Expect: a-miracle\r\nContent-Length: 2\r\n\r\n{}",
+        "CONNECT a:1 HTTP/1.1\r\nHost: a\r\n\r\n",
         "GET / HTTP/0.9\r\n\r\n",
         "PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n",
         "\x16\x03\x01\x02\x00\x01\x00\x01\xfc\x03\x03", /* TLS */
@@ -393,6 +427,7 @@ static void survives_broken_http(void **state)
             fail_msg("row %zu: %d", i, answer.status);
         if (!is_closed)
             assert_int_not_equal(api_answer_error(answer).code, DR_OK);
+        n_kinds++;
         assert_still_serving(*state);
     }
 }
@@ -464,6 +499,13 @@ static void refuses_wrong_questions(void **state)
                       rows[i].status, rows[i].code);
 }
 
+static void there_are_at_least_sixty_kinds(void **state)
+{
+    (void)state;
+    print_message("%zu kinds of wrong requests\n", n_kinds);
+    assert_true(n_kinds >= KINDS_MIN);
+}
+
 static int tear_down_empty(void **state)
 {
     assert_nothing_was_recorded(*state);
@@ -485,6 +527,7 @@ int main(void)
         cmocka_unit_test_setup_teardown(answers_a_message_with_any_bit_flipped, set_up, tear_down),
         TEST(survives_broken_http),
         TEST(survives_a_client_that_leaves_in_the_middle),
+        cmocka_unit_test(there_are_at_least_sixty_kinds), /* of submissions: before the other services */
         TEST(refuses_wrong_questions),
     };
     return cmocka_run_group_tests_name("bad submissions", tests, NULL, NULL);
