@@ -3,6 +3,7 @@
 #include "base/buf.h"
 #include "base/error.h"
 #include "base/mem.h"
+#include "cli/printable.h"
 #include "http/http_client.h"
 #include "wire/wire.h"
 #include <pthread.h>
@@ -78,6 +79,8 @@ static dr_code read_answer(const struct client_options *options, const struct ht
     json_t *answer = json_loadb((const char *)body.data, body.len, 0, &cause);
     if (!answer)
         return error_set(error, DR_INTERNAL, "%s: the answer is not JSON: %s", options->api_url, cause.text);
+    if (!options->is_json_wanted)
+        printable_make(answer);
     *ret_answer = answer;
     return DR_OK;
 }
