@@ -40,6 +40,7 @@ struct http_client_config {
     uint32_t posts_max;          /* unfinished posts; more are refused [4,096] */
     uint32_t connections_max;    /* open at once; further posts wait while their time runs [posts_max] */
     uint32_t connections_per_host_max; /* [connections_max] */
+    int64_t resolved_ns;         /* an answer of the resolver is believed so long; http_plain.h only [60 s] */
     int64_t connect_timeout_ns;  /* part of a post's own timeout [10 s] */
     const char *user_agent;      /* borrowed during create [none is sent] */
     const char *ca_file;         /* PEM; borrowed during create [the system's] */

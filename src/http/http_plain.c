@@ -293,6 +293,7 @@ static void config_fill(struct http_client_config *config)
     config->connections_max = config->connections_max ? config->connections_max : config->posts_max;
     config->connections_per_host_max =
         config->connections_per_host_max ? config->connections_per_host_max : config->connections_max;
+    config->resolved_ns = config->resolved_ns > 0 ? config->resolved_ns : PLAIN_RESOLVED_NS;
     config->connect_timeout_ns = config->connect_timeout_ns > 0 ? config->connect_timeout_ns : CONNECT_TIMEOUT_NS;
 }
 

@@ -145,7 +145,13 @@ static bool is_resolved(const struct plain_host *host)
 {
     if (host->resolved_ns == TIME_NEVER)
         return true;
-    return host->resolved_ns && clock_monotonic_ns() - host->resolved_ns < PLAIN_RESOLVED_NS;
+    return host->resolved_ns && clock_monotonic_ns() - host->resolved_ns < host->plain->config.resolved_ns;
+}
+
+/* Old addresses, to go on with while they are looked up again. */
+static bool has_stale_addresses(const struct plain_host *host)
+{
+    return host->resolved_ns && clock_monotonic_ns() - host->resolved_ns < PLAIN_STALE_NS;
 }
 
 static void resolve(struct plain_host *host)
@@ -197,12 +203,13 @@ void plain_host_serve(struct plain_host *host)
 {
     struct http_plain *plain = host->plain;
     while (!list_is_empty(&host->waiting) && !plain->is_closing) {
-        struct plain_post *post = container_of(host->waiting.next, struct plain_post, node);
         struct plain_connection *connection = take_idle(host);
         if (!connection && !is_resolved(host)) {
-            resolve(host);
-            return;
+            resolve(host); /* may have failed already, and with it who waited */
+            if (!has_stale_addresses(host))
+                return;
         }
+        struct plain_post *post = container_of(host->waiting.next, struct plain_post, node);
         if (!connection && !make_room(host))
             return;
         plain_waiting_leave(plain, post);

@@ -24,6 +24,8 @@
 #define PLAIN_IDLE_MAX 1024                    /* idle connections kept over all hosts */
 #define PLAIN_IDLE_TIMEOUT_NS (60 * INT64_C(1000000000))
 #define PLAIN_RESOLVED_NS (60 * INT64_C(1000000000)) /* an answer of the resolver is believed so long */
+/* ... and in use so long, while the resolver does not answer: one name that hangs must not hold up the others. */
+#define PLAIN_STALE_NS (600 * INT64_C(1000000000))
 #define PLAIN_HOSTS_MAX 4096                   /* known at a time; unused ones are forgotten beyond */
 #define PLAIN_READ_SIZE 65536
 #define PLAIN_HEAD_BYTES_MAX 65536
