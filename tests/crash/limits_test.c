@@ -113,7 +113,8 @@ static void without_descriptors_the_server_goes_on_and_serves_when_they_are_back
     rlim_t room = limit(rig, RLIMIT_NOFILE, 30);
     for (size_t i = 0; i < N_CLIENTS; i++)
         clients[i] = connect_to(rig->server.url);
-    /* the connection that is there goes on */
+    rig_wait_for_metric(rig, "http_refused_total{kind=\"no_descriptor\"}", 1); /* asked on the connection that is there */
+    rig_wait_for_log(rig, "kind=no_descriptor");
     assert_int_equal(rig_submit(rig, 20), 200);
     assert_true(rig_knows(rig, 0));
     for (size_t i = 0; i < N_CLIENTS; i++)
@@ -128,17 +129,52 @@ static void without_descriptors_the_server_goes_on_and_serves_when_they_are_back
 
 /* ---- little memory ----------------------------------------------------------------------------------------------- */
 
-static void without_memory_the_server_answers_or_dies_and_loses_nothing(void **state)
+#define LARGE_BYTES (15u << 20) /* of a request: below the limit of the API */
+#define SUBMIT_PATH "/dispatch.sdk.v1.DispatchService/Dispatch"
+
+/* 400 for such a body, if there is memory to read it. */
+static int post_large(struct rig *rig)
+{
+    char *body = mem_must_alloc(LARGE_BYTES + 1);
+    memset(body, ' ', LARGE_BYTES);
+    body[LARGE_BYTES] = '\0';
+    int status = rig_post(rig, SUBMIT_PATH, "application/json", body);
+    mem_free(body);
+    return status;
+}
+
+/* By a refusal, by a broken CHECK, by a sanitizer. */
+static void lack_of_memory_is_told(struct rig *rig)
+{
+    static const char *const texts[] = {"too_many_request_bytes", "out of memory", "mmap", "allocate"};
+    char errors[PROCESS_TEXT_SIZE];
+    for (int64_t until_ns = clock_monotonic_ns() + 60 * NS_PER_S; clock_monotonic_ns() < until_ns;) {
+        process_errors(&rig->server, errors);
+        for (size_t i = 0; i < sizeof texts / sizeof texts[0]; i++) {
+            if (strstr(errors, texts[i]))
+                return;
+        }
+        (void)poll(NULL, 0, 5);
+    }
+    fail_msg("nothing is said of memory: %s", errors);
+}
+
+static void without_memory_the_server_refuses_or_dies_and_loses_nothing(void **state)
 {
     (void)state;
     struct rig *rig = mem_must_zalloc(sizeof *rig);
     rig_open(rig);
     assert_int_equal(rig_submit(rig, 200), 200);
-    (void)limit(rig, RLIMIT_AS, 1 << 20); /* less than there is: no more is given */
-    for (int status = 200; status == 200 && rig->next_n < 1500;)
-        status = rig_submit(rig, 100);
+    (void)limit(rig, RLIMIT_DATA, 1 << 20); /* less than there is: no more is given (RLIMIT_AS leaves a heap its reserve) */
+    int status = 400;
+    for (int i = 0; status == 400 && i < 10; i++)
+        status = post_large(rig);
+    assert_int_not_equal(status, 400); /* the limit was felt ... */
+    assert_int_not_equal(status, 200);
+    lack_of_memory_is_told(rig); /* ... and is said */
     rig_kill_server(rig);
     rig_start_server(rig);
+    assert_int_equal(post_large(rig), 400);
     rig_close(rig);
     mem_free(rig);
 }
@@ -151,7 +187,7 @@ int main(int argc, char **argv)
         cmocka_unit_test(a_disk_that_is_full_when_the_server_is_killed_loses_nothing_acknowledged),
         cmocka_unit_test(a_database_that_cannot_be_written_is_refused_with_its_name),
         cmocka_unit_test(without_descriptors_the_server_goes_on_and_serves_when_they_are_back),
-        cmocka_unit_test(without_memory_the_server_answers_or_dies_and_loses_nothing),
+        cmocka_unit_test(without_memory_the_server_refuses_or_dies_and_loses_nothing),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
