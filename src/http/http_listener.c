@@ -23,20 +23,44 @@ static void watch(struct http_server *server, bool is_on)
         (void)uv_poll_stop(&server->listener);
 }
 
-void listener_go_on(struct http_server *server)
-{
-    if (server->is_accept_waiting && !server->is_stopping && server->n_connections < server->config.connections_max)
-        watch(server, true);
-}
-
-/* What waits goes on waiting until a connection closes; the longest idle does so now. */
-static void wait_for_a_connection_to_close(struct http_server *server)
+/* The longest idle connection gives way, else the one whose headers have taken longest, if that was too long: peers
+ * without a key must not keep everybody out with headers that never end. */
+static void make_room(struct http_server *server)
 {
     struct list *idle = &server->phases[PHASE_IDLE];
+    struct list *slow = &server->phases[PHASE_HEADERS];
+    if (!list_is_empty(idle)) {
+        connection_close(container_of(idle->next, struct http_connection, node));
+        return;
+    }
+    if (list_is_empty(slow))
+        return;
+    struct http_connection *connection = container_of(slow->next, struct http_connection, node);
+    uint64_t until_ms = connection->deadline_ms - server->timeouts_ms[PHASE_HEADERS] + SLOW_HEADERS_MS;
+    if (until_ms > uv_now(&server->loop)) {
+        server_timer_need(server, until_ms);
+        return;
+    }
+    server_refused(server, HTTP_REFUSED_SLOW, connection->peer);
+    connection_close(connection);
+}
+
+void listener_go_on(struct http_server *server)
+{
+    if (!server->is_accept_waiting || server->is_stopping)
+        return;
+    if (server->n_connections < server->config.connections_max)
+        watch(server, true);
+    else
+        make_room(server);
+}
+
+/* What waits goes on waiting until a connection closes. */
+static void wait_for_a_connection_to_close(struct http_server *server)
+{
     watch(server, false);
     server_refused(server, HTTP_REFUSED_CONNECTIONS, NULL);
-    if (!list_is_empty(idle))
-        connection_close(container_of(idle->next, struct http_connection, node));
+    make_room(server);
 }
 
 /* Or until a moment has passed: others of this process, and of this machine, give descriptors and memory back too. */

@@ -28,6 +28,7 @@
 #define BACKLOG 4096                /* connections that the kernel keeps; net.core.somaxconn bounds it too */
 #define DRAIN_MS 3000               /* how long a peer may go on sending what nobody reads */
 #define ACCEPT_RETRY_MS 50          /* after descriptors or memory ran out */
+#define SLOW_HEADERS_MS 1000        /* when others wait for a connection, headers must come in this time */
 #define ACCEPTS_AT_ONCE_MAX 64      /* then those that are there have their turn */
 #define PEER_TEXT_SIZE 64
 

@@ -71,7 +71,8 @@ struct http_server_config {
     size_t header_bytes_max;        /* [HTTP_HEADER_BYTES_MAX] */
     size_t buffered_bytes_max;      /* request bytes held for all exchanges together [256 MiB] */
     size_t answer_bytes_max;        /* answers made and not sent, small ones apart [512 MiB] */
-    uint32_t connections_max;       /* further ones wait in the kernel; idle ones make room first [10,000] */
+    uint32_t connections_max;       /* further ones wait in the kernel; idle ones make room first, then
+                                     * those whose headers take more than a second [10,000] */
     uint32_t exchanges_max;         /* in on_request's hands [65,536] */
     int64_t header_timeout_ns;      /* from a request's first byte to its last header [10 s] */
     int64_t body_timeout_ns;        /* from there to its last byte [60 s] */

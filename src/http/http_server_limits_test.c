@@ -1,5 +1,6 @@
 /* What the HTTP server refuses: by size, by number, by time. */
 #include "http/http_server_testing.h"
+#include <poll.h>
 
 #include <sys/resource.h>
 
@@ -242,6 +243,25 @@ static void makes_room_by_closing_the_longest_idle(void **state)
     fixture_end(&fixture);
 }
 
+static void headers_that_take_long_make_room_when_others_wait(void **state)
+{
+    (void)state;
+    struct fixture fixture;
+    fixture_start_with(&fixture, (struct http_server_config){.connections_max = 2, .header_timeout_ns = 3600 * NS_PER_S});
+    int slow[2];
+    for (int i = 0; i < 2; i++) {
+        slow[i] = raw_connect(fixture.port);
+        raw_send(slow[i], "GET / HTTP/1.1\r\nA: b");
+    }
+    for (int i = 0; i < 2; i++)
+        assert_has(raw_ask(fixture.port, "GET /show HTTP/1.1\r\nConnection: close\r\n\r\n"), "200 OK");
+    struct pollfd gone[2] = {{.fd = slow[0], .events = POLLIN}, {.fd = slow[1], .events = POLLIN}};
+    assert_true(poll(gone, 2, PATIENCE_S * 1000) >= 1);
+    close(slow[0]);
+    close(slow[1]);
+    fixture_end(&fixture);
+}
+
 #define N_WAITING 8
 
 /* No descriptor for anybody but those that have one. */
@@ -394,6 +414,7 @@ int main(void)
         cmocka_unit_test(closes_idle_connections),
         cmocka_unit_test(gives_up_on_a_peer_that_does_not_read),
         cmocka_unit_test(makes_room_by_closing_the_longest_idle),
+        cmocka_unit_test(headers_that_take_long_make_room_when_others_wait),
         cmocka_unit_test(without_descriptors_connections_wait_and_those_that_are_there_are_served),
         cmocka_unit_test(holds_no_more_answer_bytes_than_allowed),
         cmocka_unit_test(holds_no_more_large_heads_than_allowed),
