@@ -176,6 +176,10 @@ void sqlite_close_guarded(struct store_sqlite *sqlite);
 /* Is there a rollback journal that begins with an empty file? Then the creation was interrupted: whatever the header
  * says, SQLite will make the file empty again. */
 dr_code sqlite_check_creation(struct store_sqlite *sqlite, bool *ret_is_interrupted, struct dr_error *error);
+/* The file is empty. Was that made by the rollback of a creation, whose sync failed? Then pages of it may be on the medium,
+ * where nobody sees them before the power fails; and SQLite is about to delete the journal, without which they would be a
+ * damaged database. Makes it empty there too, first. */
+dr_code sqlite_secure_emptiness(struct store_sqlite *sqlite, struct dr_error *error);
 /* The log of a process that did not close the store may hold commits that no sync has brought to the medium, and some
  * that the operating system takes for synced although it failed to (Linux marks the pages clean). They will be seen now,
  * so they may not be lost with the power (I7), nor what stands behind them: writes the log again, byte for byte, and

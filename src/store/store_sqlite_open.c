@@ -92,7 +92,7 @@ static dr_code check_header(struct store_sqlite *sqlite, bool *ret_is_empty, str
         result = file->pMethods->xFileSize(file, &size);
     *ret_is_empty = size == 0;
     if (result == SQLITE_OK && size == 0)
-        return DR_OK;
+        return sqlite_secure_emptiness(sqlite, error);
     dr_code code = result == SQLITE_OK ? sqlite_check_creation(sqlite, ret_is_empty, error) : DR_OK;
     if (code || *ret_is_empty) /* it will be, once SQLite has played the journal back */
         return code;

@@ -43,6 +43,50 @@ dr_code sqlite_check_creation(struct store_sqlite *sqlite, bool *ret_is_interrup
     return DR_OK;
 }
 
+static int has_journal(struct store_sqlite *sqlite, int *ret_is_there)
+{
+    sqlite3_vfs *vfs = NULL;
+    int result = sqlite3_file_control(sqlite->database, "main", SQLITE_FCNTL_VFS_POINTER, &vfs);
+    const char *name = sqlite3_filename_journal(sqlite3_db_filename(sqlite->database, "main"));
+    return result == SQLITE_OK ? vfs->xAccess(vfs, name, SQLITE_ACCESS_EXISTS, ret_is_there) : result;
+}
+
+static int lock_whole(sqlite3_file *file)
+{
+    static const int LOCKS[] = {SQLITE_LOCK_SHARED, SQLITE_LOCK_RESERVED, SQLITE_LOCK_EXCLUSIVE};
+    int result = SQLITE_OK;
+    for (size_t i = 0; i < sizeof LOCKS / sizeof LOCKS[0] && result == SQLITE_OK; i++)
+        result = file->pMethods->xLock(file, LOCKS[i]);
+    return result;
+}
+
+/* Under the locks that SQLite would take: another server may be making the file at this moment. */
+static int empty_again(sqlite3_file *file)
+{
+    sqlite3_int64 size = 0;
+    int result = lock_whole(file);
+    if (result == SQLITE_OK)
+        result = file->pMethods->xFileSize(file, &size);
+    if (result == SQLITE_OK && size == 0)
+        result = file->pMethods->xTruncate(file, 0);
+    if (result == SQLITE_OK && size == 0)
+        result = file->pMethods->xSync(file, SQLITE_SYNC_FULL);
+    int unlocked = file->pMethods->xUnlock(file, SQLITE_LOCK_NONE);
+    return result == SQLITE_OK ? unlocked : result == SQLITE_BUSY ? SQLITE_OK : result; /* busy: it is not empty for long */
+}
+
+dr_code sqlite_secure_emptiness(struct store_sqlite *sqlite, struct dr_error *error)
+{
+    sqlite3_file *file = NULL;
+    int is_there = 0;
+    int result = has_journal(sqlite, &is_there);
+    if (result == SQLITE_OK && is_there)
+        result = sqlite3_file_control(sqlite->database, "main", SQLITE_FCNTL_FILE_POINTER, &file);
+    if (result == SQLITE_OK && is_there)
+        result = empty_again(file);
+    return result == SQLITE_OK ? DR_OK : sqlite_fail(sqlite, result, "open store", error);
+}
+
 static int write_again(sqlite3_file *file, uint8_t *chunk, int chunk_bytes)
 {
     sqlite3_int64 size = 0;
