@@ -6,12 +6,14 @@
 #include "base/random.h"
 #include "server/server.h"
 #include <ctype.h>
+#include <limits.h>
 #include <pthread.h>
 #include <signal.h>
 #include <stdatomic.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/resource.h>
+#include <sys/stat.h>
 #include <unistd.h>
 
 #define API_KEY_LENGTH 32
@@ -74,6 +76,24 @@ static void on_damaged(void *arg, struct id id, const char *message)
     log_write(LOG_ERROR, "a record is damaged", "call", id_format(id, text), "cause", message, NULL);
 }
 
+static void on_called_off(void *arg, size_t n_attempts)
+{
+    char n[24];
+    (void)arg;
+    snprintf(n, sizeof n, "%zu", n_attempts);
+    log_write(LOG_WARN, "attempts did not end in time; they are called off, and made again after the next start", "attempts", n,
+              NULL);
+}
+
+/* Its log is there only while a server has it open, or when the last one did not close it. */
+static bool is_log_left(const struct serve_options *options)
+{
+    char log[PATH_MAX];
+    struct stat found;
+    int len = snprintf(log, sizeof log, "%s-wal", options->db);
+    return !options->is_memory && len < (int)sizeof log && stat(log, &found) == 0 && found.st_size > 0;
+}
+
 static dr_code open_store(const struct serve_options *options, struct store **ret_store, struct dr_error *error)
 {
     if (options->is_memory)
@@ -95,6 +115,7 @@ static struct driver_config driver_config_of(const struct serve_options *options
         .drain_timeout_ns = options->drain_timeout_ns > 0 ? options->drain_timeout_ns : -1,
         .on_trouble = on_trouble,
         .on_damaged = on_damaged,
+        .on_called_off = on_called_off,
     };
 }
 
@@ -222,6 +243,7 @@ int serve_run(const struct serve_options *options)
 
     struct store *store = NULL;
     struct server *server = NULL;
+    bool is_recovered = is_log_left(options);
     if (open_store(options, &store, &error))
         return fail(&error, "--db names a file that can be written, in a folder that is there, on a disk with room; --memory needs none.");
     dr_code code = create_server(options, &address, made_key, store, &server, &error);
@@ -232,6 +254,8 @@ int serve_run(const struct serve_options *options)
         bool is_ipv6 = strchr(address.host, ':') != NULL;
         snprintf(url, sizeof url, "http://%s%s%s:%u", is_ipv6 ? "[" : "", address.host, is_ipv6 ? "]" : "",
                  server_port(server));
+        if (is_recovered)
+            log_write(LOG_WARN, "the last server was not stopped in order; what it recorded is taken from its log", NULL);
         warn_of_clock(server);
         warn_of_durability(options);
         say_ready(options, url, made_key);

@@ -200,7 +200,7 @@ struct engine_counts {
     uint64_t ready;
     uint64_t in_flight;
     uint64_t waiters;
-    uint64_t started, finished, retried, polled, tail_called, done, cancelled, expired, restarted; /* since creation */
+    uint64_t started, finished, retried, polled, tail_called, done, cancelled, expired, restarted, purged; /* since creation */
 };
 
 /* Aborts when out of memory, as every function here (base/mem.h). Copies the config. */

@@ -61,6 +61,7 @@ void purge_purged(struct engine *engine, const struct engine_event *event)
     engine->purge_at_ns = purged->reached_done_ns;
     engine->purge_at = purged->reached;
     engine->n_kept += purged->n_kept;
+    engine->counts.purged += purged->n_purged;
     if (purged->n_purged + purged->n_kept == ENGINE_PURGE_LIMIT) { /* the pass goes on */
         engine->next_purge_ns = engine->now_ns;
         return;

@@ -57,7 +57,9 @@ struct driver_config {
     void (*on_trouble)(void *arg, dr_code code, const char *message);
     /* A call is not as it was written; once for each. On the store's thread; may be NULL. */
     void (*on_damaged)(void *arg, struct id id, const char *message);
-    void *trouble_arg;             /* of both */
+    /* A stop calls off what has not ended within the drain timeout. Engine thread; may be NULL. */
+    void (*on_called_off)(void *arg, size_t n_attempts);
+    void *trouble_arg;             /* of all three */
 };
 
 /* A call as shown to people. */
@@ -113,6 +115,8 @@ struct driver_stats {
     uint64_t chaos[CHAOS_KINDS];        /* what it did */
     bool has_chaos;
     uint64_t submits, submit_bytes;     /* now: accepted, not answered */
+    int64_t clock_ahead_ns;             /* now: of the wall clock, after that was set back (decision 004) */
+    int64_t clock_jumped_ns;            /* all jumps forward of at least a second */
     uint64_t waits;                     /* now */
     uint64_t batches;                   /* durable */
     uint64_t batches_waiting;           /* now */

@@ -8,6 +8,7 @@ void driver_clock_init(struct driver *driver, int64_t newest_ns)
     int64_t start_ns = driver->config.virtual_start_ns ? driver->config.virtual_start_ns : wall_ns;
     start_ns = clock_not_before(start_ns, newest_ns);
     atomic_init(&driver->real_clock.offset_ns, clock_not_before(wall_ns, newest_ns) - clock_monotonic_ns());
+    atomic_init(&driver->real_clock.jumped_ns, 0);
     atomic_init(&driver->virtual_clock.now_ns, start_ns);
 }
 
@@ -22,8 +23,12 @@ static int64_t real_now_ns(struct driver_real_clock *clock)
     int64_t offset_ns = atomic_load_explicit(&clock->offset_ns, memory_order_relaxed);
     /* a microsecond of slack: two readings are not one instant, and the cache line is shared */
     while (wall_offset_ns > offset_ns + NS_PER_US) {
-        if (atomic_compare_exchange_weak(&clock->offset_ns, &offset_ns, wall_offset_ns))
-            return monotonic_ns + wall_offset_ns;
+        int64_t jump_ns = wall_offset_ns - offset_ns;
+        if (!atomic_compare_exchange_weak(&clock->offset_ns, &offset_ns, wall_offset_ns))
+            continue;
+        if (jump_ns >= NS_PER_S)
+            (void)atomic_fetch_add_explicit(&clock->jumped_ns, jump_ns, memory_order_relaxed);
+        return monotonic_ns + wall_offset_ns;
     }
     return monotonic_ns + offset_ns;
 }

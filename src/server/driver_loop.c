@@ -111,6 +111,8 @@ static void continue_drain(struct driver *driver, enum driver_phase phase, bool 
     if (phase == DRIVER_DRAINING && is_out_of_time && !driver->is_calling_off) {
         driver->is_calling_off = true;
         driver->drain_deadline_ns = TIME_NEVER;
+        if (driver->config.on_called_off && driver->attempts.len > 0)
+            driver->config.on_called_off(driver->config.trouble_arg, driver->attempts.len);
         driver_attempts_abort_all(driver);
         driver_pressure_let_go_all(driver);
     }

@@ -42,6 +42,7 @@ enum driver_phase {
 /* Monotone wall time (driver_clock.c). */
 struct driver_real_clock {
     _Atomic int64_t offset_ns; /* wall = monotonic + offset; only rises */
+    _Atomic int64_t jumped_ns; /* by steps of at least a second */
 };
 
 /* What is not durable, and the replies that wait for it (driver_pressure.c). */

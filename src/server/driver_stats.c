@@ -26,6 +26,10 @@ static void handle_stats(struct driver *driver, struct driver_event *event)
     stats.store_damaged = driver->n_damaged;
     stats.is_store_failing = driver->is_store_troubled;
     pthread_mutex_unlock(&driver->lock);
+    if (driver->config.clock == DRIVER_CLOCK_REAL) {
+        stats.clock_ahead_ns = driver_now_ns(driver) - clock_real_ns();
+        stats.clock_jumped_ns = atomic_load_explicit(&driver->real_clock.jumped_ns, memory_order_relaxed);
+    }
     stats.batches = driver->stepped_sequence;
     stats.batches_waiting = driver->handed_sequence - driver->stepped_sequence;
     stats.replies_waiting = driver->pressure.n_deferred;

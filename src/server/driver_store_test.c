@@ -19,6 +19,7 @@ struct world {
     struct transport *transport;
     struct slow_store slow;
     atomic_uint n_runs;
+    atomic_uint n_echoes;  /* of those */
     atomic_uint n_results; /* that runs were given */
     atomic_bool is_open;   /* the gate of function "gate" */
 };
@@ -36,6 +37,8 @@ static void serve(void *arg, struct slice bytes, struct transport_local_reply *r
     buf_init(&buf, WIRE_MESSAGE_BYTES_MAX);
     assert_int_equal(wire_run_request_decode(bytes, &arena, &request, NULL), DR_OK);
     atomic_fetch_add(&world->n_runs, 1);
+    if (slice_equal(request.function, slice_text("echo")))
+        atomic_fetch_add(&world->n_echoes, 1);
     if (request.directive == WIRE_DIRECTIVE_POLL_RESULT)
         atomic_fetch_add(&world->n_results, (unsigned)request.poll_result.n_results);
     while (slice_equal(request.function, slice_text("gate")) && !atomic_load(&world->is_open))
@@ -83,6 +86,7 @@ struct answer {
     dr_code code;
     struct id id;
     int state;
+    uint64_t n_read_failures;
 };
 
 static void say(struct answer *answer, dr_code code)
@@ -132,7 +136,7 @@ static void on_calls(void *arg, dr_code code, const char *message, const struct 
 static void on_stats(void *arg, dr_code code, const char *message, const struct driver_stats *stats)
 {
     (void)message;
-    (void)stats;
+    ((struct answer *)arg)->n_read_failures = stats->store_read_failures;
     say(arg, code);
 }
 
@@ -272,6 +276,33 @@ static void a_start_runs_what_the_store_holds(void **state)
     finish(&world);
 }
 
+static uint64_t read_failures(struct world *world)
+{
+    struct answer answer = {0};
+    assert_int_equal(driver_stats(world->driver, on_stats, &answer, NULL), DR_OK);
+    assert_int_equal(hear(&answer), DR_OK);
+    return answer.n_read_failures;
+}
+
+static void reads_that_fail_are_counted(void **state)
+{
+    (void)state;
+    struct world world;
+    struct answer answer = {0};
+    prepare(&world);
+    struct call_record record = record_of(1, "echo");
+    end(&record);
+    put(&world, record);
+    start(&world, 0);
+    atomic_store(&world.slow.is_read_failing, true);
+    wait_for(&world, (struct id){{1, 1}}, &answer);
+    while (read_failures(&world) == 0)
+        sched_yield();
+    atomic_store(&world.slow.is_read_failing, false);
+    assert_int_equal(hear(&answer), DR_OK);
+    finish(&world);
+}
+
 static void a_start_brings_parents_the_results_that_wait_for_them(void **state)
 {
     (void)state;
@@ -379,7 +410,7 @@ static void a_stop_refuses_what_could_not_be_recorded(void **state)
     assert_int_equal(answer.code, DR_UNAVAILABLE);
     assert_true(atomic_load(&cancelled.is_done));
     assert_int_equal(cancelled.code, DR_UNAVAILABLE);
-    assert_int_equal(atomic_load(&world.n_runs), 1);
+    assert_int_equal(atomic_load(&world.n_echoes), 0);
     finish(&world);
 }
 
@@ -388,6 +419,7 @@ int main(void)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(nothing_is_shown_before_its_batch_is_durable),
         cmocka_unit_test(a_read_sees_the_batch_of_its_own_step),
+        cmocka_unit_test(reads_that_fail_are_counted),
         cmocka_unit_test(a_start_runs_what_the_store_holds),
         cmocka_unit_test(a_start_brings_parents_the_results_that_wait_for_them),
         cmocka_unit_test(a_start_goes_on_with_a_sweep),

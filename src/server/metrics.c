@@ -147,6 +147,9 @@ static void write_calls(struct text *text, const struct driver_stats *driver)
     single(text, "calls_done_total", "counter", "Calls that ended.", engine->done);
     single(text, "calls_cancelled_total", "counter", "Calls that were cancelled.", engine->cancelled);
     single(text, "calls_expired_total", "counter", "Calls that expired.", engine->expired);
+    single(text, "calls_restarted_total", "counter", "Calls that began anew because their state did not fit the code.",
+           engine->restarted);
+    single(text, "calls_purged_total", "counter", "Calls deleted after their retention.", engine->purged);
     single(text, "attempts_in_flight", "gauge", "Attempts that run.", engine->in_flight);
     head(text, "attempts_total", "counter", "Attempts that ended, by status.");
     for (int status = 0; status < DRIVER_STATUSES; status++) {
@@ -161,6 +164,10 @@ static void write_calls(struct text *text, const struct driver_stats *driver)
         (void)snprintf(labels, sizeof labels, "{kind=\"%s\"}", chaos_kind_name((enum chaos_kind)kind));
         line(text, "chaos_total", labels, driver->chaos[kind]);
     }
+    single(text, "clock_ahead_seconds", "gauge", "The server's time is so far ahead of the wall clock, which was set back.",
+           (uint64_t)(driver->clock_ahead_ns / NS_PER_S));
+    single(text, "clock_jumped_seconds_total", "counter", "The wall clock was set forward by so much.",
+           (uint64_t)(driver->clock_jumped_ns / NS_PER_S));
     single(text, "waits", "gauge", "Open Waits.", driver->waits);
     single(text, "submits", "gauge", "Submits that are not recorded yet.", driver->submits);
     single(text, "submit_bytes", "gauge", "What they hold.", driver->submit_bytes);

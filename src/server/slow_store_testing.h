@@ -17,7 +17,8 @@ struct slow_store {
     pthread_mutex_t lock;
     pthread_cond_t moved;
     bool is_held;
-    atomic_bool is_failing;
+    atomic_bool is_failing;         /* commits fail */
+    atomic_bool is_read_failing;
     atomic_uint n_failures;
     atomic_uint n_sweep_scans;
     atomic_bool is_scan_early; /* a sweep was looked for that is not in the store yet */
@@ -61,6 +62,8 @@ static dr_code slow_scan_live_children(struct store *store, struct id parent, ui
 
 static dr_code slow_read(struct store *store, struct id id, struct call_record *ret_record, struct dr_error *error)
 {
+    if (atomic_load(&((struct slow_store *)store)->is_read_failing))
+        return error_set(error, DR_UNAVAILABLE, "no");
     return store_read(inner_of(store), id, ret_record, error);
 }
 

@@ -99,6 +99,7 @@ static void a_call_sleeps_its_time_when_the_clock_is_set_back(void **state)
     submit_sleeping(rig, "nap");
     set_clock(rig, -HOUR_NS);
     all_have_woken_between(rig, begin_ns, NAP_NS);
+    assert_true(rig_metric(rig, "clock_ahead_seconds") >= HOUR_NS / NS_PER_S - 1);
     rig_close(rig);
     mem_free(rig);
 }
@@ -115,6 +116,7 @@ static void what_a_clock_set_forward_has_jumped_over_wakes_at_once_and_nothing_s
     set_clock(rig, HOUR_NS + 60 * NS_PER_S);
     goes_on_in_order(rig, &last); /* something happens: only then it looks at the clock */
     all_have_woken_between(rig, begin_ns, 0);
+    assert_true(rig_metric(rig, "clock_jumped_seconds_total") >= HOUR_NS / NS_PER_S);
     set_clock(rig, 0);
     begin_ns = clock_monotonic_ns();
     assert_int_equal(rig_submit_to(rig, "nap", N_SLEEPERS), 200);
