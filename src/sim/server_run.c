@@ -19,7 +19,8 @@ static void free_flight(struct sim_flight *flight)
 static void check_delivery(struct sim *sim, struct sim_flight *flight)
 {
     struct sim_call *call = flight->call;
-    bool stays = sim->config.resident_max > SIM_CALLS_FEW && sim->config.tree_resident_max > SIM_CALLS_FEW;
+    bool stays = sim->config.resident_max > SIM_CALLS_FEW && sim->config.tree_resident_max > SIM_CALLS_FEW &&
+                 sim->config.resident_bytes_max == 0;
     const struct sim_delivery *now = &flight->delivered, *before = &call->retried;
     bool is_same = now->n_ids == before->n_ids;
     for (size_t i = 0; is_same && i < now->n_ids; i++)

@@ -126,6 +126,7 @@ static void draw_config(struct sim *sim)
     static const int64_t timeouts_ns[] = {NS_PER_S, 30 * NS_PER_S, 600 * NS_PER_S};
     static const uint32_t residents[] = {1, 5, 50, 200000};
     static const uint32_t few[] = {1, 3, 20, 4096};
+    static const size_t bytes[] = {0, 0, 1000, 100000};
     struct dice *dice = &sim->dice;
     sim->config = (struct engine_config){
         .retention_ns = retentions_ns[dice_below(dice, 4)],
@@ -135,6 +136,7 @@ static void draw_config(struct sim *sim)
         .max_expiration_ns = 5 * 24 * 3600 * NS_PER_S, /* some wish for more */
         .run_timeout_ns = timeouts_ns[dice_below(dice, 3)],
         .resident_max = residents[dice_below(dice, 4)],
+        .resident_bytes_max = bytes[dice_below(dice, 4)],
         .tree_resident_max = few[dice_below(dice, 4)],
         .in_flight_max = few[dice_below(dice, 4)],
     };
