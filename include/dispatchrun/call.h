@@ -25,7 +25,7 @@ struct dr_call_options {
     size_t size;            /* sizeof(struct dr_call_options), or 0 for its first version */
     const char *function;   /* required; free text without control characters */
     const char *endpoint;   /* http://, https://, bridge:// or arn:aws:lambda...; may be NULL where one is assumed */
-    const dr_value *input;  /* NULL: no input */
+    const dr_value *input;  /* NULL: no input. So is a value that could not be made: check it before it goes here */
     int64_t expiration_ns;  /* how long it may take, retries included; 0: the server's default; >= 0 */
     const char *version;    /* of the application; may be NULL */
     uint64_t correlation_id; /* comes back with the result; used in polls only */

@@ -32,8 +32,8 @@ DR_API dr_code dr_endpoint_start(const struct dr_endpoint_options *options, dr_e
                                  struct dr_error *error);
 /* "http://127.0.0.1:8000", with the port that it got. Borrowed. */
 DR_API const char *dr_endpoint_url(const dr_endpoint *endpoint);
-/* Waits until the runs in progress have ended; answers that come within 30 s are still sent. Suspended runs are dropped here; the server resumes them elsewhere.
- * Accepts NULL. */
+/* Waits until the runs in progress have ended; answers that come within 30 s are still sent. Suspended runs are dropped
+ * here; the server resumes them elsewhere. Accepts NULL. */
 DR_API void dr_endpoint_stop(dr_endpoint *endpoint);
 /* Serves until SIGINT or SIGTERM arrives. To be called by main before it starts threads of its own. */
 DR_API dr_code dr_serve(const struct dr_endpoint_options *options, struct dr_error *error);
