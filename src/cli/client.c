@@ -88,6 +88,8 @@ static dr_code read_answer(const struct client_options *options, const struct ht
 dr_code client_ask(const struct client_options *options, const char *path, json_t *request, json_t **ret_answer,
                    struct dr_error *error)
 {
+    if (!request)
+        return error_set(error, DR_INVALID_ARGUMENT, "not UTF-8 text");
     struct http_client *client = NULL;
     struct http_client_config config = {.user_agent = "dispatch"};
     struct answer answer = {.lock = PTHREAD_MUTEX_INITIALIZER, .came = PTHREAD_COND_INITIALIZER};
@@ -113,7 +115,8 @@ cleanup:
 int client_fail(const struct command *command, const char *id, const struct dr_error *error)
 {
     char text[sizeof error->message + 80];
-    bool is_about_the_call = error->code == DR_NOT_FOUND || error->code == DR_INVALID_ARGUMENT;
+    bool is_about_the_call = (error->code == DR_NOT_FOUND || error->code == DR_INVALID_ARGUMENT) &&
+                             wire_is_utf8(slice_text(id));
     snprintf(text, sizeof text, "%s%.64s%s", error->message, is_about_the_call ? ": " : "", is_about_the_call ? id : "");
     return command_fail(command, text);
 }

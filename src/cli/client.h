@@ -24,7 +24,8 @@ struct client_options {
      .help = "prints the server's answer instead of text for people"}
 
 /* POST {api-url}{path} with `request` (taken). *ret_answer is owned by the caller (json_decref). Errors of the server
- * come with their code and message; DR_UNAVAILABLE, naming the URL, when there is no answer. */
+ * come with their code and message; DR_UNAVAILABLE, naming the URL, when there is no answer. A request of NULL, which is
+ * what jansson makes of text that is no UTF-8, is DR_INVALID_ARGUMENT, and nothing is sent. */
 dr_code client_ask(const struct client_options *options, const char *path, json_t *request, json_t **ret_answer,
                    struct dr_error *error);
 /* command_fail with the text of the error, and with the id when the error is about that call. */

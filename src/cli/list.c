@@ -33,22 +33,22 @@ static const struct option options[] = {
     {.name = NULL},
 };
 
-static void put(json_t *request, const char *name, const char *text)
-{
-    if (text && *text)
-        (void)json_object_set_new(request, name, json_string(text));
-}
-
+/* NULL when a text is no UTF-8: left out, it would be no filter. */
 static json_t *page_request(const struct list_options *list, size_t n_left, const char *page_token)
 {
+    const struct {
+        const char *name, *text;
+    } filters[] = {{"state", list->state},          {"status", list->status},       {"function", list->function},
+                   {"endpoint", list->endpoint},    {"rootDispatchId", list->root}, {"parentDispatchId", list->parent},
+                   {"pageToken", page_token}};
     json_t *request = json_pack("{s:i}", "pageSize", (int)(n_left < PAGE_SIZE_MAX ? n_left : PAGE_SIZE_MAX));
-    put(request, "state", list->state);
-    put(request, "status", list->status);
-    put(request, "function", list->function);
-    put(request, "endpoint", list->endpoint);
-    put(request, "rootDispatchId", list->root);
-    put(request, "parentDispatchId", list->parent);
-    put(request, "pageToken", page_token);
+    for (size_t i = 0; i < sizeof filters / sizeof filters[0]; i++) {
+        const char *text = filters[i].text;
+        if (text && *text && json_object_set_new(request, filters[i].name, json_string(text))) {
+            json_decref(request);
+            return NULL;
+        }
+    }
     return request;
 }
 

@@ -123,6 +123,16 @@ def a_call_that_is_not_there():
     with_server(ask)
 
 
+def text_that_is_no_utf8():
+    """It is not left out: a list without its filter would show every call."""
+    def ask(server):
+        env = {"DISPATCH_API_URL": f"http://127.0.0.1:{server.port}", "DISPATCH_API_KEY": KEY}
+        for arguments in ("get", b"\xff"), ("cancel", b"\xff"), ("list", b"--function=\xff"):
+            code, output, errors = dispatch(*arguments, **env)
+            assert (code, output) == (1, "") and "not UTF-8 text" in errors, (arguments, output, errors)
+    with_server(ask)
+
+
 def an_endpoint_that_is_not_there():
     """`get` and `list` say why a call does not get on."""
     def ask(server):
@@ -145,5 +155,5 @@ def an_endpoint_that_is_not_there():
 
 
 command.play([words_that_are_no_command, flags_that_are_wrong, an_address_that_cannot_be_listened_on,
-              files_that_are_no_database, a_server_that_is_not_there, a_key_that_is_wrong, a_call_that_is_not_there,
+              files_that_are_no_database, a_server_that_is_not_there, a_key_that_is_wrong, a_call_that_is_not_there, text_that_is_no_utf8,
               an_endpoint_that_is_not_there])
