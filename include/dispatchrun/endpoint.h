@@ -8,6 +8,7 @@
 #ifndef DISPATCHRUN_ENDPOINT_H
 #define DISPATCHRUN_ENDPOINT_H
 
+#include <dispatchrun/raw.h>
 #include <dispatchrun/registry.h>
 
 #ifdef __cplusplus
@@ -25,6 +26,8 @@ struct dr_endpoint_options {
     dr_registry *registry; /* what it serves, borrowed until the stop; NULL: every open registry */
     unsigned threads;      /* functions that run at once; 0 = DR_ENDPOINT_THREADS_DEFAULT */
     unsigned parked_max;   /* suspended stacks that are kept, the longest unused dropped; 0 = DR_ENDPOINT_PARKED_DEFAULT */
+    dr_run_handler *on_run; /* NULL, or who is given every run instead of the functions of a registry (raw.h) */
+    void *on_run_arg;
 };
 
 /* Listens and serves until the stop. options may be NULL. DR_UNAVAILABLE: the address is in use; DR_INVALID_ARGUMENT. */

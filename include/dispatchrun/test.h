@@ -23,6 +23,8 @@
 
 #include <dispatchrun/endpoint.h>
 #include <dispatchrun/function.h>
+#include <stdbool.h>
+#include <stdint.h>
 
 #ifdef __cplusplus
 extern "C" {
@@ -44,6 +46,8 @@ struct dr_test_options {
      * "seed=42,drop=5%,duplicate=5%,delay=50ms,crash-endpoint=1%,fail=1%" (docs/guide/chaos.md). NULL: what the
      * environment variable DISPATCH_CHAOS says; "": none. Without a seed one is drawn; the trace shows it. */
     const char *chaos;
+    dr_run_handler *on_run; /* NULL, or who is given every run instead of the functions of a registry (raw.h) */
+    void *on_run_arg;
 };
 
 /* ---- Running ---- */
@@ -96,6 +100,51 @@ DR_API void dr_test_register(dr_test *test);
     {                               \
         return dr_test_main(argc, argv); \
     }
+
+/* ---- The server alone, for bindings: requests and results as bytes (raw.h) ----
+ *
+ * The clock jumps while at least one dr_test_server_wait is pending, nobody holds it, and nothing can run. */
+
+typedef struct dr_test_server dr_test_server;
+
+/* options may be NULL; on_run is usual. Returns owned. */
+DR_API dr_code dr_test_server_open(const struct dr_test_options *options, dr_test_server **ret_server,
+                                   struct dr_error *error);
+/* What is pending is answered with DR_UNAVAILABLE before it returns. Not from a callback. Accepts NULL. */
+DR_API void dr_test_server_close(dr_test_server *server);
+/* Where calls are to go: the endpoint that on_run or the functions stand behind. Borrowed. */
+DR_API const char *dr_test_server_endpoint(const dr_test_server *server);
+/* Of its API with DR_TEST_HTTP, whose key is DR_TEST_API_KEY; "" in process. Borrowed. */
+DR_API const char *dr_test_server_url(const dr_test_server *server);
+
+/* Callbacks come exactly once for each function that returned DR_OK, on a thread of the server, maybe before it has
+ * returned; they must not block, and may call submit, wait, abandon, cancel, hold and release. What they are given is
+ * borrowed until they return; message is NULL with DR_OK. */
+typedef void dr_test_ids_fn(void *arg, dr_code code, const char *message, const char *const *ids, size_t n_ids);
+typedef void dr_test_result_fn(void *arg, dr_code code, const char *message, const void *result, size_t len);
+typedef void dr_test_done_fn(void *arg, dr_code code, const char *message);
+
+/* An encoded DispatchRequest; copied. Validated as by the API: DR_INVALID_ARGUMENT. */
+DR_API dr_code dr_test_server_submit(dr_test_server *server, const void *request, size_t len, dr_test_ids_fn *on_ids,
+                                     void *arg, struct dr_error *error);
+/* The result is an encoded CallResult. DR_NOT_FOUND. ret_token (may be NULL) is written before the callback can come. */
+DR_API dr_code dr_test_server_wait(dr_test_server *server, const char *id, dr_test_result_fn *on_result, void *arg,
+                                   uint64_t *ret_token, struct dr_error *error);
+/* The waiter left: its callback comes with DR_CANCELED, unless the answer was quicker. */
+DR_API void dr_test_server_abandon(dr_test_server *server, uint64_t token);
+/* DR_FAILED_PRECONDITION: it was done before; DR_NOT_FOUND. */
+DR_API dr_code dr_test_server_cancel(dr_test_server *server, const char *id, dr_test_done_fn *on_done, void *arg,
+                                     struct dr_error *error);
+/* Between the two the clock does not jump: the test has something to do first. They nest. */
+DR_API void dr_test_server_hold(dr_test_server *server);
+DR_API void dr_test_server_release(dr_test_server *server);
+/* Moves the clock by hand; what becomes due on the way happens. with_runs: before each move waits until no run is in
+ * flight. Blocks; not from a callback. */
+DR_API void dr_test_server_advance(dr_test_server *server, int64_t ns, bool with_runs);
+/* The virtual time, ns since 1970. */
+DR_API int64_t dr_test_server_now(const dr_test_server *server);
+/* The tree of all calls, a line each (owned, dr_test_trace_free). Blocks; not from a callback. NULL without memory. */
+DR_API char *dr_test_server_trace(dr_test_server *server);
 
 /* ---- Inside a test ---- */
 

@@ -7,6 +7,7 @@
 #include "base/mem.h"
 #include "http/http_server.h"
 #include "sdk/pool.h"
+#include "sdk/raw.h"
 #include "wire/types.h"
 
 #include <signal.h>
@@ -20,7 +21,9 @@
 struct dr_endpoint {
     struct handler *handler;
     struct http_server *server;
-    struct pool *pool;
+    struct pool *pool;           /* NULL when runs are handed over */
+    dr_run_handler *on_run;
+    void *on_run_arg;
     char url[HOST_SIZE + 32];
 };
 
@@ -59,7 +62,9 @@ static void on_request(void *arg, struct http_exchange *exchange)
     dr_endpoint *endpoint = arg;
     if (refuse(exchange))
         return;
-    if (pool_push(endpoint->pool, exchange) != DR_OK)
+    if (endpoint->on_run)
+        raw_http_hand_over(exchange, endpoint->on_run, endpoint->on_run_arg);
+    else if (pool_push(endpoint->pool, exchange) != DR_OK)
         http_exchange_respond_error(exchange, 0, DR_RESOURCE_EXHAUSTED, "too many calls wait for a thread");
 }
 
@@ -99,13 +104,23 @@ static dr_code read_address(const char *address, char host[HOST_SIZE], uint16_t 
     return DR_OK;
 }
 
+/* Programs that were built before the members were there do not give them. */
+static bool has_handler(const struct dr_endpoint_options *options)
+{
+    return options->size >= offsetof(struct dr_endpoint_options, on_run_arg) + sizeof options->on_run_arg;
+}
+
 static dr_code start(dr_endpoint *endpoint, const struct dr_endpoint_options *options, struct dr_error *error)
 {
     char host[HOST_SIZE];
     uint16_t port = 0;
     dr_code code = read_address(options->address, host, &port, error);
     unsigned n_threads = options->threads ? options->threads : DR_ENDPOINT_THREADS_DEFAULT;
-    if (!code)
+    if (has_handler(options)) {
+        endpoint->on_run = options->on_run;
+        endpoint->on_run_arg = options->on_run_arg;
+    }
+    if (!code && !endpoint->on_run)
         code = pool_create(n_threads, run, endpoint, &endpoint->pool, error);
     struct http_server_config config = {
         .host = host, .port = port, .on_headers = on_headers, .on_request = on_request, .arg = endpoint};

@@ -17,7 +17,7 @@
 
 struct test_body {
     struct caller caller;
-    struct test_server *server;
+    struct dr_test_server *server;
     struct coroutine *coroutine;
     void (*body)(void *arg);
     void *arg;

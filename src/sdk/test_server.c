@@ -3,6 +3,7 @@
 #include "base/error.h"
 #include "base/mem.h"
 #include "sdk/endpoint.h"
+#include "sdk/test_transport.h"
 #include "server/server.h"
 #include "server/transport_local.h"
 
@@ -14,7 +15,7 @@
 #define PARKED_MAX 1000
 #define TRACE_CALLS_MAX 1000
 
-struct test_server {
+struct dr_test_server {
     struct chaos_options chaos;
     struct transport *transport;  /* in process */
     struct handler *handler;
@@ -22,18 +23,19 @@ struct test_server {
     struct server *http;          /* over loopback: owns the driver */
     dr_endpoint *endpoint;
     dr_client *client;
-    char url[64];
+    char url[64];                 /* of the endpoint */
+    char api_url[64];             /* "" in process */
 };
 
 static int64_t now_ns(void *arg)
 {
-    struct test_server *server = arg;
+    struct dr_test_server *server = arg;
     return driver_now_ns(server->driver);
 }
 
 static void run_local(void *arg, struct slice request, struct transport_local_reply *reply)
 {
-    struct test_server *server = arg;
+    struct dr_test_server *server = arg;
     struct buf body;
     buf_init(&body, WIRE_MESSAGE_BYTES_MAX);
     struct dr_error error = {0};
@@ -55,7 +57,16 @@ static void on_endpoint_crash(void *arg)
     test_server_forget_stacks(arg);
 }
 
-static dr_code fill_config(struct test_server *server, const struct dr_test_options *options, struct driver_config *config,
+/* Programs that were built before the members were there do not give them. */
+#define HAS_MEMBER(options, member) \
+    ((options)->size >= offsetof(struct dr_test_options, member) + sizeof(options)->member)
+
+static bool hands_runs_over(const struct dr_test_options *options)
+{
+    return HAS_MEMBER(options, on_run_arg) && options->on_run;
+}
+
+static dr_code fill_config(struct dr_test_server *server, const struct dr_test_options *options, struct driver_config *config,
                            struct dr_error *error)
 {
     config->chaos = server->chaos;
@@ -70,17 +81,25 @@ static dr_code fill_config(struct test_server *server, const struct dr_test_opti
     return store_memory_open(&config->store, error);
 }
 
-static dr_code open_local(struct test_server *server, const struct dr_test_options *options, struct dr_error *error)
+/* The functions of a registry behind the endpoint. */
+static dr_code open_functions(struct dr_test_server *server, const dr_registry *registry, struct dr_error *error)
 {
-    struct driver_config config = {0};
-    snprintf(server->url, sizeof server->url, "%s", DR_TEST_ENDPOINT_URL);
     server->handler = handler_create(&(struct handler_config){
-        .registry = options->registry, .parked_max = PARKED_MAX, .now_ns = now_ns, .now_arg = server});
+        .registry = registry, .parked_max = PARKED_MAX, .now_ns = now_ns, .now_arg = server});
     if (!server->handler)
         return error_set(error, DR_NO_MEMORY, "test server: out of memory");
     server->transport = transport_local_create(0);
+    return transport_local_add(server->transport, slice_text(server->url), run_local, server, error);
+}
+
+static dr_code open_local(struct dr_test_server *server, const struct dr_test_options *options, struct dr_error *error)
+{
+    struct driver_config config = {0};
+    snprintf(server->url, sizeof server->url, "%s", DR_TEST_ENDPOINT_URL);
+    dr_code code = hands_runs_over(options)
+                       ? test_transport_create(options->on_run, options->on_run_arg, &server->transport, error)
+                       : open_functions(server, options->registry, error);
     config.transport = server->transport;
-    dr_code code = transport_local_add(server->transport, slice_text(server->url), run_local, server, error);
     if (!code)
         code = fill_config(server, options, &config, error);
     if (!code)
@@ -90,11 +109,16 @@ static dr_code open_local(struct test_server *server, const struct dr_test_optio
     return code;
 }
 
-static dr_code open_http(struct test_server *server, const struct dr_test_options *options, struct dr_error *error)
+static dr_code open_http(struct dr_test_server *server, const struct dr_test_options *options, struct dr_error *error)
 {
     const char *const keys[] = {DR_TEST_API_KEY};
     struct server_config config = {.api_keys = keys, .n_api_keys = 1};
     struct dr_endpoint_options endpoint = {.address = "127.0.0.1:0", .registry = options->registry};
+    if (hands_runs_over(options)) {
+        endpoint.size = sizeof endpoint;
+        endpoint.on_run = options->on_run;
+        endpoint.on_run_arg = options->on_run_arg;
+    }
     dr_code code = fill_config(server, options, &config.driver, error);
     if (!code)
         code = server_create(&config, &server->http, error);
@@ -106,26 +130,23 @@ static dr_code open_http(struct test_server *server, const struct dr_test_option
         code = server_start(server->http, error);
     if (code)
         return code;
-    char api_url[64];
     snprintf(server->url, sizeof server->url, "%.60s", dr_endpoint_url(server->endpoint));
-    snprintf(api_url, sizeof api_url, "http://127.0.0.1:%u", server_port(server->http));
-    return dr_client_open(&(struct dr_client_options){.api_key = DR_TEST_API_KEY, .api_url = api_url}, &server->client,
+    snprintf(server->api_url, sizeof server->api_url, "http://127.0.0.1:%u", server_port(server->http));
+    return dr_client_open(&(struct dr_client_options){.api_key = DR_TEST_API_KEY, .api_url = server->api_url}, &server->client,
                           error);
 }
 
-/* Programs that were built before the member was there do not give it. */
 static const char *chaos_of(const struct dr_test_options *options)
 {
-    bool has_member = options->size >= offsetof(struct dr_test_options, chaos) + sizeof options->chaos;
-    return has_member && options->chaos ? options->chaos : getenv("DISPATCH_CHAOS");
+    return HAS_MEMBER(options, chaos) && options->chaos ? options->chaos : getenv("DISPATCH_CHAOS");
 }
 
-dr_code test_server_open(const struct dr_test_options *options, struct test_server **ret_server, struct dr_error *error)
+dr_code test_server_open(const struct dr_test_options *options, struct dr_test_server **ret_server, struct dr_error *error)
 {
     struct dr_test_options none = {0};
     if (!options)
         options = &none;
-    struct test_server *server = mem_zalloc(sizeof *server);
+    struct dr_test_server *server = mem_zalloc(sizeof *server);
     if (!server)
         return error_set(error, DR_NO_MEMORY, "test server: out of memory");
     dr_code code = chaos_parse(chaos_of(options), &server->chaos, error);
@@ -138,7 +159,7 @@ dr_code test_server_open(const struct dr_test_options *options, struct test_serv
     return code;
 }
 
-void test_server_close(struct test_server *server)
+void test_server_close(struct dr_test_server *server)
 {
     if (!server)
         return;
@@ -150,7 +171,7 @@ void test_server_close(struct test_server *server)
     } else {
         if (server->driver)
             driver_stop(server->driver);
-        if (server->transport)
+        if (server->handler && server->transport)
             transport_local_remove(server->transport, slice_text(server->url));
         driver_destroy(server->driver);
         transport_destroy(server->transport);
@@ -159,24 +180,31 @@ void test_server_close(struct test_server *server)
     mem_free(server);
 }
 
-struct driver *test_server_driver(struct test_server *server)
+struct driver *test_server_driver(struct dr_test_server *server)
 {
     return server->driver;
 }
 
-const char *test_server_endpoint(const struct test_server *server)
+const char *test_server_endpoint(const struct dr_test_server *server)
 {
     return server->url;
 }
 
-dr_client *test_server_client(const struct test_server *server)
+const char *test_server_url(const struct dr_test_server *server)
+{
+    return server->api_url;
+}
+
+dr_client *test_server_client(const struct dr_test_server *server)
 {
     return server->client;
 }
 
-void test_server_forget_stacks(struct test_server *server)
+void test_server_forget_stacks(struct dr_test_server *server)
 {
-    handler_forget(server->endpoint ? endpoint_handler(server->endpoint) : server->handler);
+    struct handler *handler = server->endpoint ? endpoint_handler(server->endpoint) : server->handler;
+    if (handler)
+        handler_forget(handler);
 }
 
 /* ---- the trace ---- */
@@ -233,7 +261,7 @@ static void on_calls(void *arg, dr_code code, const char *message, const struct 
     pthread_mutex_unlock(&tracing->lock);
 }
 
-void test_server_trace(struct test_server *server, struct buf *buf)
+void test_server_trace(struct dr_test_server *server, struct buf *buf)
 {
     struct tracing tracing = {.buf = buf, .lock = PTHREAD_MUTEX_INITIALIZER, .done = PTHREAD_COND_INITIALIZER};
     struct store_filter filter = {.status = -1, .limit = TRACE_CALLS_MAX};

@@ -7,17 +7,17 @@
 #include "server/driver.h"
 #include <dispatchrun/test.h>
 
-struct test_server;
-
-dr_code test_server_open(const struct dr_test_options *options, struct test_server **ret_server, struct dr_error *error);
-void test_server_close(struct test_server *server); /* accepts NULL */
-struct driver *test_server_driver(struct test_server *server);
+dr_code test_server_open(const struct dr_test_options *options, struct dr_test_server **ret_server, struct dr_error *error);
+void test_server_close(struct dr_test_server *server); /* accepts NULL */
+struct driver *test_server_driver(struct dr_test_server *server);
 /* Where the functions are. Borrowed. */
-const char *test_server_endpoint(const struct test_server *server);
+/* "" in process. Borrowed. */
+const char *test_server_url(const struct dr_test_server *server);
+const char *test_server_endpoint(const struct dr_test_server *server);
 /* Over HTTP: a client of the server; NULL in process. Borrowed. */
-dr_client *test_server_client(const struct test_server *server);
-void test_server_forget_stacks(struct test_server *server);
+dr_client *test_server_client(const struct dr_test_server *server);
+void test_server_forget_stacks(struct dr_test_server *server);
 /* Appends the tree of all calls, one line each, with why the unfinished ones are not running. */
-void test_server_trace(struct test_server *server, struct buf *buf);
+void test_server_trace(struct dr_test_server *server, struct buf *buf);
 
 #endif

@@ -28,4 +28,9 @@ json_t *api_call_to_json(const struct driver_call *call, bool has_payloads);
 struct Dispatch__V1__Call *api_call_to_proto(const struct driver_call *call, bool has_payloads,
                                              struct arena *arena);
 
+/* The done call's result as the protocol's message; borrowed from the record and `id_text`. */
+struct wire_result;
+void api_result_of_record(const struct call_record *record, char id_text[ID_TEXT_SIZE],
+                          struct wire_result *ret_result);
+
 #endif

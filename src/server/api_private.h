@@ -66,11 +66,6 @@ dr_code api_read_list(const struct api_request *request, struct api_list_questio
                       struct dr_error *error);
 void api_list_question_deinit(struct api_list_question *question);
 
-/* The done call's result as the protocol's message; borrowed from the record and `id_text`. */
-struct wire_result;
-void api_result_of_record(const struct call_record *record, char id_text[ID_TEXT_SIZE],
-                          struct wire_result *ret_result);
-
 /* api_headers.c: checks what Connect asks of the headers (protocol 2.3) and fills *ret_request; answers
  * itself and returns false when something is wrong. */
 bool api_check_headers(struct api *api, struct http_exchange *exchange, struct api_request *ret_request,

@@ -179,6 +179,9 @@ int64_t driver_now_ns(struct driver *driver);
  * waiter call `end` (in its callback, on the engine thread), not the woken thread: the clock could jump in between. */
 void driver_virtual_wait_begin(struct driver *driver);
 void driver_virtual_wait_end(struct driver *driver);
+/* Between the two it does not jump, whoever waits: somebody has something to do first. They nest. */
+void driver_virtual_hold(struct driver *driver);
+void driver_virtual_release(struct driver *driver);
 /* By hand, deadline by deadline, blocking until the clock is there. with_runs: before each move wait until no attempt
  * is in flight, for runs that end by themselves; without: move while they run, to let one time out. */
 void driver_advance(struct driver *driver, int64_t duration_ns, bool with_runs);

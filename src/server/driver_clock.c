@@ -92,7 +92,7 @@ bool driver_virtual_move(struct driver *driver)
     int64_t deadline_ns = driver_next_deadline_ns(driver);
     if (clock->is_advancing)
         return move_by_hand(driver, deadline_ns);
-    bool may_jump = clock->n_waits > 0 && !has_runs(driver) && engine_is_idle(driver->engine, driver->n_held);
+    bool may_jump = clock->n_waits > 0 && clock->n_holds == 0 && !has_runs(driver) && engine_is_idle(driver->engine, driver->n_held);
     if (!may_jump || deadline_ns == TIME_NEVER)
         return false;
     return move_to(driver, deadline_ns);
@@ -111,6 +111,22 @@ void driver_virtual_wait_end(struct driver *driver)
     pthread_mutex_lock(&driver->lock);
     CHECK(driver->virtual_clock.n_waits > 0);
     driver->virtual_clock.n_waits--;
+    pthread_mutex_unlock(&driver->lock);
+}
+
+void driver_virtual_hold(struct driver *driver)
+{
+    pthread_mutex_lock(&driver->lock);
+    driver->virtual_clock.n_holds++;
+    pthread_mutex_unlock(&driver->lock);
+}
+
+void driver_virtual_release(struct driver *driver)
+{
+    pthread_mutex_lock(&driver->lock);
+    CHECK(driver->virtual_clock.n_holds > 0);
+    driver->virtual_clock.n_holds--;
+    pthread_cond_signal(&driver->wake);
     pthread_mutex_unlock(&driver->lock);
 }
 

@@ -56,6 +56,7 @@ struct driver_pressure {
 struct driver_virtual_clock { /* under driver.lock, but for now_ns, which anybody reads */
     _Atomic int64_t now_ns;
     uint32_t n_waits;        /* somebody waits */
+    uint32_t n_holds;        /* somebody has something to do first */
     bool is_advancing;       /* by hand, to target_ns */
     bool with_runs;
     int64_t target_ns;
