@@ -1,0 +1,1 @@
+"""Messages that only Python programs exchange."""

@@ -1,0 +1,1 @@
+"""Package dispatch.sdk.python.v1 of the protocol."""

@@ -1,0 +1,1 @@
+"""Package dispatch.sdk.v1 of the protocol."""
