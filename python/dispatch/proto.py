@@ -1,6 +1,6 @@
 """What goes into a run of a function and what comes out of it: calls, inputs, outputs, results, errors.
 
-These classes stand between programs and the messages of dispatch.sdk.v1 (protocol 1.2, 6, 10.4).
+These classes stand between programs and the messages of dispatch.sdk.v1 (protocol 1.2, 5, 6).
 """
 
 from __future__ import annotations
