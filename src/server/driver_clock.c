@@ -92,7 +92,8 @@ bool driver_virtual_move(struct driver *driver)
     int64_t deadline_ns = driver_next_deadline_ns(driver);
     if (clock->is_advancing)
         return move_by_hand(driver, deadline_ns);
-    bool may_jump = clock->n_waits > 0 && clock->n_holds == 0 && !has_runs(driver) && engine_is_idle(driver->engine, driver->n_held);
+    bool is_wanted = clock->n_waits > 0 && clock->n_holds == 0;
+    bool may_jump = is_wanted && !has_runs(driver) && engine_is_idle(driver->engine, driver->n_held);
     if (!may_jump || deadline_ns == TIME_NEVER)
         return false;
     return move_to(driver, deadline_ns);

@@ -85,6 +85,7 @@ typedef void store_damaged_fn(void *arg, struct id id, const char *message);
 /* First member of every implementation. */
 struct store {
     const struct store_methods *methods;
+    bool is_instant; /* commits and reads wait for nothing */
     store_damaged_fn *on_damaged; /* may be NULL */
     void *damaged_arg;
 };

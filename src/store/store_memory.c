@@ -265,6 +265,7 @@ dr_code store_memory_open(struct store **ret_store, struct dr_error *error)
     if (!memory)
         return error_set(error, DR_NO_MEMORY, "open the memory store: out of memory");
     memory->store.methods = &METHODS;
+    memory->store.is_instant = true;
     map_init(&memory->rows);
     memory->by_id.compare = compare_id;
     memory->by_wake.compare = compare_wake;

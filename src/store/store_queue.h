@@ -3,7 +3,8 @@
  * Order: jobs and commits are done in the order in which they were pushed, so a job sees every batch pushed
  * before it (but for store_queue_look). Batches that stand next to each other are committed together (group commit), up to
  * STORE_QUEUE_GROUP_OPS operations or STORE_QUEUE_GROUP_BYTES of payload; a batch is never divided. Callbacks
- * run on the queue's thread, in order, and must not block on the queue.
+ * run on the queue's thread, in order, and must not block on the queue. A store that is instant (memory) is used by whoever
+ * hands in a commit, if nothing stands before that: then the callback comes from inside store_queue_commit.
  *
  * A commit that fails is tried again after 100 ms, 200 ms, ... 5 s, for as long as it takes: its callback
  * only ever says that the batch is durable. Effects wait meanwhile, so nothing acknowledged is lost, and

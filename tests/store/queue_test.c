@@ -381,6 +381,50 @@ static void *push_many(void *arg)
     return NULL;
 }
 
+static void a_store_that_waits_for_nothing_commits_at_once(void **state)
+{
+    (void)state;
+    struct fake fake;
+    struct store_queue *queue = start(&fake);
+    fake.store.is_instant = true;
+    store_queue_commit(queue, batch_of(1, 1), on_done, &fake);
+    assert_string_equal(fake.log, "c1 ");
+    assert_int_equal(store_queue_depth(queue), 0);
+    stop(queue, &fake);
+}
+
+static void such_a_commit_waits_for_what_stands_before_it(void **state)
+{
+    (void)state;
+    struct fake fake;
+    struct store_queue *queue = start(&fake);
+    struct gate gate;
+    fake.store.is_instant = true;
+    close_gate(&gate, queue);
+    store_queue_run(queue, look, NULL);
+    store_queue_commit(queue, batch_of(1, 1), on_done, &fake);
+    assert_string_equal(fake.log, "");
+    sem_post(&gate.open);
+    wait_for_all(queue);
+    assert_string_equal(fake.log, "j0 c1 ");
+    stop(queue, &fake);
+}
+
+static void such_a_commit_that_fails_is_tried_until_it_works(void **state)
+{
+    (void)state;
+    struct fake fake;
+    struct store_queue *queue = start(&fake);
+    fake.store.is_instant = true;
+    fake.n_failures = 2;
+    store_queue_commit(queue, batch_of(1, 1), on_done, &fake);
+    wait_for_all(queue);
+    store_queue_commit(queue, batch_of(2, 1), on_done, &fake);
+    assert_string_equal(fake.log, "c1 c2 ");
+    assert_int_equal(fake.n_commits, 4);
+    stop(queue, &fake);
+}
+
 static void many_threads_may_push(void **state)
 {
     struct subject *subject = *state;
@@ -420,6 +464,9 @@ int main(void)
         cmocka_unit_test(stopping_works_off_what_is_there),
         cmocka_unit_test(stopping_gives_up_a_failing_commit_and_all_behind_it),
         cmocka_unit_test(an_idle_queue_stops),
+        cmocka_unit_test(a_store_that_waits_for_nothing_commits_at_once),
+        cmocka_unit_test(such_a_commit_waits_for_what_stands_before_it),
+        cmocka_unit_test(such_a_commit_that_fails_is_tried_until_it_works),
         ON_BOTH(many_threads_may_push),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
