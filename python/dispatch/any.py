@@ -28,6 +28,7 @@ from google.protobuf.wrappers_pb2 import (
     UInt64Value,
 )
 
+from dispatch._numbers import pack_numbers, unpack_numbers
 from dispatch.error import DispatchError, InvalidArgumentError
 from dispatch.sdk.python.v1.pickled_pb2 import Pickled
 
@@ -53,9 +54,15 @@ def marshal_any(value: Any) -> any_pb2.Any:
     Raises what pickle raises for a value that has no message and cannot be pickled: PickleError, TypeError,
     AttributeError or RecursionError.
     """
+    message = any_pb2.Any()
+    marshal_into(message, value)
+    return message
+
+
+def marshal_into(message: any_pb2.Any, value: Any) -> None:
+    """marshal_any into a message that is there, which saves copies of large values."""
     pack = _PACKERS.get(type(value)) or _packer_of(value)
-    packed = pack(value)
-    return _pickled(value) if packed is None else packed
+    message.type_url, message.value = pack(value) or _pack_pickle(value)
 
 
 def unmarshal_any(any: any_pb2.Any) -> Any:
@@ -163,35 +170,36 @@ def _exact_float(value: int) -> float:
     return number
 
 
-# A packer returns the message, or None for a value of its type that must be pickled.
-_Packer = Callable[[Any], any_pb2.Any | None]
+# A packer returns the type URL and the bytes, or None for a value of its type that must be pickled.
+_Packed = tuple[str, bytes]
+_Packer = Callable[[Any], _Packed | None]
 
 
 def _wrapper_packer(message_type: Any) -> _Packer:
     url = _GOOGLE + message_type.DESCRIPTOR.full_name
 
-    def pack(value: Any) -> any_pb2.Any:
-        return any_pb2.Any(type_url=url, value=message_type(value=value).SerializeToString())
+    def pack(value: Any) -> _Packed:
+        return url, message_type(value=value).SerializeToString()
 
     return pack
 
 
-def _pack_none(value: None) -> any_pb2.Any:
-    return any_pb2.Any(type_url=_EMPTY_URL)
+def _pack_none(value: None) -> _Packed:
+    return _EMPTY_URL, b""
 
 
-def _pack_int(value: int) -> any_pb2.Any | None:
+def _pack_int(value: int) -> _Packed | None:
     return _pack_int64(value) if INT64_MIN <= value <= INT64_MAX else None
 
 
-def _pack_str(value: str) -> any_pb2.Any | None:
+def _pack_str(value: str) -> _Packed | None:
     try:
         return _pack_text(value)
     except UnicodeEncodeError:
         return None
 
 
-def _pack_datetime(value: datetime) -> any_pb2.Any | None:
+def _pack_datetime(value: datetime) -> _Packed | None:
     try:
         since = value.astimezone(timezone.utc) - _EPOCH
     except (OverflowError, OSError, ValueError):
@@ -200,34 +208,39 @@ def _pack_datetime(value: datetime) -> any_pb2.Any | None:
     return _pack_message(Timestamp(seconds=seconds, nanos=since.microseconds * 1000))
 
 
-def _pack_timedelta(value: timedelta) -> any_pb2.Any | None:
+def _pack_timedelta(value: timedelta) -> _Packed | None:
     try:
         return _pack_message(as_duration(value))
     except ValueError:
         return None
 
 
-def _pack_json(value: Any) -> any_pb2.Any | None:
+def _pack_list(value: list[Any]) -> _Packed | None:
+    numbers = pack_numbers(value)
+    return (_VALUE_URL, numbers) if numbers is not None else _pack_json(value)
+
+
+def _pack_json(value: Any) -> _Packed | None:
     try:
         message = as_struct_value(value)
     except ValueError:
         return None
-    return any_pb2.Any(type_url=_VALUE_URL, value=message.SerializeToString(deterministic=True))
+    return _VALUE_URL, message.SerializeToString(deterministic=True)
 
 
-def _pack_message(value: Message) -> any_pb2.Any:
+def _pack_message(value: Message) -> _Packed:
     name = value.DESCRIPTOR.full_name
     prefix = _DISPATCH if name.startswith("dispatch.sdk.") else _GOOGLE
-    return any_pb2.Any(type_url=prefix + name, value=value.SerializeToString())
+    return prefix + name, value.SerializeToString()
 
 
 def _pack_never(value: Any) -> None:
     return None
 
 
-def _pickled(value: Any) -> any_pb2.Any:
+def _pack_pickle(value: Any) -> _Packed:
     pickled = Pickled(pickled_value=pickle.dumps(value, PICKLE_PROTOCOL))
-    return any_pb2.Any(type_url=_PICKLED_URL, value=pickled.SerializeToString())
+    return _PICKLED_URL, pickled.SerializeToString()
 
 
 _EMPTY_URL = _GOOGLE + Empty.DESCRIPTOR.full_name
@@ -244,7 +257,7 @@ _PACKERS: dict[type[Any], _Packer] = {
     bytes: _wrapper_packer(BytesValue),
     datetime: _pack_datetime,
     timedelta: _pack_timedelta,
-    list: _pack_json,
+    list: _pack_list,
     dict: _pack_json,
 }
 _PACKED_TYPES = tuple(_PACKERS)
@@ -288,7 +301,8 @@ def _unpack_timedelta(data: bytes) -> timedelta:
 
 
 def _unpack_json(data: bytes) -> Any:
-    return from_struct_value(struct_pb2.Value.FromString(data))
+    numbers = unpack_numbers(data)
+    return from_struct_value(struct_pb2.Value.FromString(data)) if numbers is None else numbers
 
 
 def _wrapper_unpacker(message_type: Any) -> _Unpacker:

@@ -14,13 +14,11 @@ from google.protobuf.duration_pb2 import Duration
 from google.protobuf.timestamp_pb2 import Timestamp
 
 from dispatch import error as _errors
-from dispatch.any import PICKLE_PROTOCOL, as_duration, from_timestamp, marshal_any, unmarshal_any
+from dispatch.any import PICKLE_PROTOCOL, as_duration, from_timestamp, marshal_any, marshal_into, unmarshal_any
 from dispatch.error import DispatchError, IncompatibleStateError, InvalidArgumentError, InvalidResponseError
 from dispatch.sdk.v1 import call_pb2 as call_pb
 from dispatch.sdk.v1 import error_pb2 as error_pb
-from dispatch.sdk.v1 import exit_pb2 as exit_pb
 from dispatch.sdk.v1 import function_pb2 as function_pb
-from dispatch.sdk.v1 import poll_pb2 as poll_pb
 from dispatch.status import Status, status_for_error, status_for_output
 
 if TYPE_CHECKING:
@@ -191,8 +189,9 @@ class Input:
     @classmethod
     def from_input_arguments(cls, function: str, *args: Any, **kwargs: Any) -> Input:
         """The input of the first run of a call with these arguments."""
-        input = marshal_any(Arguments(args=args, kwargs=kwargs))
-        return cls(function_pb.RunRequest(function=function, input=input))
+        req = function_pb.RunRequest(function=function)
+        marshal_into(req.input, Arguments(args=args, kwargs=kwargs))
+        return cls(req)
 
     @classmethod
     def from_poll_results(
@@ -203,12 +202,13 @@ class Input:
         error: Error | None = None,
     ) -> Input:
         """The input of a run after a poll: the state it was made with, and results, or why there are none."""
-        result = poll_pb.PollResult(
-            typed_coroutine_state=marshal_any(coroutine_state),
-            results=[result._as_proto() for result in call_results],
-            error=error._as_proto() if error else None,
-        )
-        return cls(function_pb.RunRequest(function=function, poll_result=result))
+        req = function_pb.RunRequest(function=function)
+        marshal_into(req.poll_result.typed_coroutine_state, coroutine_state)
+        for result in call_results:
+            result._fill(req.poll_result.results.add())
+        if error is not None:
+            error._fill(req.poll_result.error)
+        return cls(req)
 
 
 class Output:
@@ -255,11 +255,13 @@ class Output:
         status: Status = Status.OK,
     ) -> Output:
         """End the run with a result, or with a call that replaces this one."""
-        message = exit_pb.Exit(
-            result=result._as_proto() if result is not None else None,
-            tail_call=tail_call._as_proto() if tail_call is not None else None,
-        )
-        return cls(function_pb.RunResponse(status=status._value_, exit=message))
+        message = function_pb.RunResponse(status=status._value_)
+        message.exit.SetInParent()
+        if result is not None:
+            result._fill(message.exit.result)
+        if tail_call is not None:
+            tail_call._fill(message.exit.tail_call)
+        return cls(message)
 
     @classmethod
     def poll(
@@ -276,14 +278,16 @@ class Output:
         however long it takes), with at most max_results of them. Raises as marshal_any for a state that
         cannot be pickled.
         """
-        message = poll_pb.Poll(
-            typed_coroutine_state=marshal_any(coroutine_state),
-            calls=[call._as_proto() for call in calls] if calls else None,
-            min_results=min_results,
-            max_results=max_results,
-            max_wait=None if max_wait_seconds is None else Duration(seconds=max_wait_seconds),
-        )
-        return cls(function_pb.RunResponse(status=Status.OK._value_, poll=message))
+        message = function_pb.RunResponse(status=Status.OK._value_)
+        poll = message.poll
+        poll.min_results = min_results
+        poll.max_results = max_results
+        marshal_into(poll.typed_coroutine_state, coroutine_state)
+        for call in calls or ():
+            call._fill(poll.calls.add())
+        if max_wait_seconds is not None:
+            poll.max_wait.CopyFrom(as_duration(timedelta(seconds=max_wait_seconds)))
+        return cls(message)
 
 
 @dataclass(slots=True)
@@ -303,14 +307,21 @@ class Call:
     version: str | None = None
 
     def _as_proto(self) -> call_pb.Call:
-        return call_pb.Call(
-            correlation_id=self.correlation_id,
-            endpoint=self.endpoint,
-            function=self.function,
-            input=marshal_any(self.input),
-            expiration=None if self.expiration is None else _expiration(self.expiration),
-            version=self.version,
-        )
+        message = call_pb.Call()
+        self._fill(message)
+        return message
+
+    def _fill(self, message: call_pb.Call) -> None:
+        message.function = self.function
+        marshal_into(message.input, self.input)
+        if self.endpoint:
+            message.endpoint = self.endpoint
+        if self.correlation_id:
+            message.correlation_id = self.correlation_id
+        if self.expiration is not None:
+            message.expiration.CopyFrom(_expiration(self.expiration))
+        if self.version:
+            message.version = self.version
 
 
 @dataclass(slots=True)
@@ -323,12 +334,20 @@ class CallResult:
     dispatch_id: DispatchID = ""
 
     def _as_proto(self) -> call_pb.CallResult:
-        return call_pb.CallResult(
-            correlation_id=self.correlation_id,
-            output=None if self.output is None else marshal_any(self.output),
-            error=None if self.error is None else self.error._as_proto(),
-            dispatch_id=self.dispatch_id,
-        )
+        message = call_pb.CallResult()
+        self._fill(message)
+        return message
+
+    def _fill(self, message: call_pb.CallResult) -> None:
+        message.SetInParent()
+        if self.dispatch_id:
+            message.dispatch_id = self.dispatch_id
+        if self.correlation_id:
+            message.correlation_id = self.correlation_id
+        if self.output is not None:
+            marshal_into(message.output, self.output)
+        if self.error is not None:
+            self.error._fill(message.error)
 
     @classmethod
     def _from_proto(cls, proto: call_pb.CallResult) -> CallResult:
@@ -420,12 +439,16 @@ class Error:
         return cls(Status.UNSPECIFIED, proto.type, proto.message, value, proto.traceback or None)
 
     def _as_proto(self) -> error_pb.Error:
-        return error_pb.Error(
-            type=_as_unicode(self.type),
-            message=_as_unicode(self.message),
-            value=None if self.value is None else _dump_exception(self.value),
-            traceback=self.traceback,
-        )
+        message = error_pb.Error()
+        self._fill(message)
+        return message
+
+    def _fill(self, message: error_pb.Error) -> None:
+        message.SetInParent()
+        message.type = _as_unicode(self.type)
+        message.message = _as_unicode(self.message)
+        message.value = b"" if self.value is None else _dump_exception(self.value)
+        message.traceback = self.traceback or b""
 
 
 def _naive_utc(timestamp: Timestamp) -> datetime:
@@ -471,12 +494,12 @@ def _make_exception(type_name: str, message: str) -> Exception:
     return RuntimeError(message)
 
 
-def _dump_exception(exception: Exception) -> bytes | None:
-    """The pickle of an exception; None if it has none, so that the failure itself still arrives."""
+def _dump_exception(exception: Exception) -> bytes:
+    """The pickle of an exception; empty if it has none, so that the failure itself still arrives."""
     try:
         return pickle.dumps(exception, PICKLE_PROTOCOL)
     except Exception:
-        return None
+        return b""
 
 
 def _load_exception(data: bytes) -> Exception | None:

@@ -8,7 +8,8 @@ from datetime import datetime, timedelta, timezone
 import pytest
 from google.protobuf import any_pb2, duration_pb2, struct_pb2, timestamp_pb2, wrappers_pb2
 
-from dispatch.any import INT64_MAX, INT64_MIN, marshal_any, unmarshal_any
+from dispatch._numbers import pack_numbers, unpack_numbers
+from dispatch.any import INT64_MAX, INT64_MIN, as_struct_value, marshal_any, unmarshal_any
 from dispatch.error import IncompatibleStateError, InvalidArgumentError
 from dispatch.proto import Arguments
 from dispatch.sdk.python.v1 import pickled_pb2
@@ -255,3 +256,39 @@ def test_what_unpickling_raises_with_a_status_goes_through():
 def test_pickles_are_of_one_protocol_whatever_the_interpreter():
     packed = marshal_any((1,))
     assert pickled_pb2.Pickled.FromString(packed.value).pickled_value[:2] == b"\x80\x04"
+
+
+NUMBERS = [0.0, -0.0, 1, -3, 2**53, 1e308, float("inf"), float("-inf"), 5e-324]
+
+
+@pytest.mark.parametrize("count", [1, 2, 11, 12, 1489, 1490, 3000])
+def test_a_list_of_numbers_made_as_a_whole_is_the_same_message(count):
+    value = (NUMBERS * count)[:count]
+    data = as_struct_value(value).SerializeToString()
+    assert pack_numbers(value) == marshal_any(value).value == data
+    assert unpack_numbers(data) == value
+    assert all(type(number) is float for number in unpack_numbers(data))
+
+
+def test_a_list_of_numbers_may_hold_what_is_not_a_number():
+    (number,) = unmarshal_any(marshal_any([float("nan")]))
+    assert number != number
+
+
+@pytest.mark.parametrize(
+    "value",
+    [[], [True], [1, True], [1, None], ["123456789"], [[1.0], 2.0], [1.0, "\t\x11234567"], ["\x1112345678"], "x"],
+)
+def test_any_other_list_is_not_read_as_numbers(value):
+    data = as_struct_value(value).SerializeToString()
+    assert not isinstance(value, list) or pack_numbers(value) is None
+    assert unpack_numbers(data) is None
+    assert unmarshal_any(pack(as_struct_value(value))) == value
+
+
+def test_half_a_list_of_numbers_is_not_read_as_numbers():
+    data = pack_numbers([1.0, 2.0, 3.0])
+    for end in range(len(data)):
+        assert unpack_numbers(data[:end]) is None
+    assert unpack_numbers(data + data[2:13]) is None
+    assert unpack_numbers(b"\x32" + b"\xff" * 9 + b"\x01" + data[2:]) is None
