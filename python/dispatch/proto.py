@@ -14,7 +14,7 @@ from google.protobuf.duration_pb2 import Duration
 from google.protobuf.timestamp_pb2 import Timestamp
 
 from dispatch import error as _errors
-from dispatch.any import PICKLE_PROTOCOL, as_duration, from_timestamp, marshal_any, marshal_into, unmarshal_any
+from dispatch.any import PICKLE_PROTOCOL, as_duration, from_timestamp, marshal_into, unmarshal_any
 from dispatch.error import DispatchError, IncompatibleStateError, InvalidArgumentError, InvalidResponseError
 from dispatch.sdk.v1 import call_pb2 as call_pb
 from dispatch.sdk.v1 import error_pb2 as error_pb

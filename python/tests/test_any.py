@@ -277,7 +277,17 @@ def test_a_list_of_numbers_may_hold_what_is_not_a_number():
 
 @pytest.mark.parametrize(
     "value",
-    [[], [True], [1, True], [1, None], ["123456789"], [[1.0], 2.0], [1.0, "\t\x11234567"], ["\x1112345678"], "x"],
+    [
+        [],
+        [True],
+        [1, True],
+        [1, None],
+        ["123456789"],
+        [[1.0], 2.0],
+        [1.0, "\t\x11234567"],
+        ["\x1112345678"],
+        "x",
+    ],
 )
 def test_any_other_list_is_not_read_as_numbers(value):
     data = as_struct_value(value).SerializeToString()

@@ -151,7 +151,7 @@ def test_the_first_input_has_nothing_of_a_poll(attribute):
 
 @pytest.mark.parametrize(
     "read",
-    [lambda input: input.input, lambda input: input.input_arguments(), lambda input: input.arguments_or_value()],
+    [lambda i: i.input, lambda i: i.input_arguments(), lambda i: i.arguments_or_value()],
 )
 def test_the_input_of_a_resume_has_nothing_of_the_call(read):
     with pytest.raises(ValueError, match="^This input is for a resumed coroutine$"):
