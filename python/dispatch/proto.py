@@ -25,6 +25,7 @@ if TYPE_CHECKING:
     from dispatch.id import DispatchID
 
 _ABSENT: Any = object()
+_TRACEBACK_HEADER = b"Traceback (most recent call last):"
 
 
 class TailCall(Exception):
@@ -482,7 +483,9 @@ def _attach_traceback(exception: BaseException, text: bytes) -> None:
     try:
         import tblib  # type: ignore[import-untyped]
 
-        exception.__traceback__ = tblib.Traceback.from_string(text.decode("utf-8")).as_traceback()
+        # The text begins with the exceptions that this one was raised from.
+        own = text[max(text.rfind(_TRACEBACK_HEADER), 0) :]
+        exception.__traceback__ = tblib.Traceback.from_string(own.decode("utf-8")).as_traceback()
     except Exception:
         return  # an exception without its traceback is better than none
 

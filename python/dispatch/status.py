@@ -5,15 +5,12 @@ from __future__ import annotations
 import enum
 import errno
 import importlib
-import logging
 import sys
 from collections.abc import Callable, Mapping
 from typing import TYPE_CHECKING, Any, cast
 
 if TYPE_CHECKING:
     from dispatch.sdk.v1 import status_pb2
-
-_logger = logging.getLogger(__name__)
 
 
 @enum.unique
@@ -193,7 +190,9 @@ def _load_integration(root: str) -> None:
     try:
         importlib.import_module(module)
     except (ImportError, AttributeError) as error:
-        _logger.debug("the types of %s are not registered: %s", root, error)
+        import logging
+
+        logging.getLogger(__name__).debug("the types of %s are not registered: %s", root, error)
     _integrations.pop(root, None)
 
 

@@ -64,6 +64,23 @@ def test_an_exception_crosses_the_wire_and_back_with_its_traceback():
         error = over_the_wire(Error.from_exception(exception))
 
 
+def fails_twice():
+    try:
+        raise KeyError("first")
+    except KeyError as error:
+        raise ValueError("second") from error
+
+
+def test_an_exception_with_a_cause_has_its_own_traceback():
+    try:
+        fails_twice()
+    except ValueError as exception:
+        error = over_the_wire(Error.from_exception(exception))
+    assert b"KeyError" in error.traceback
+    frames = traceback.extract_tb(error.to_exception().__traceback__)
+    assert [frame.line for frame in frames] == ["fails_twice()", 'raise ValueError("second") from error']
+
+
 def test_the_status_is_not_on_the_wire():
     assert over_the_wire(Error(Status.NOT_FOUND, "T", "text")).status is Status.UNSPECIFIED
 
