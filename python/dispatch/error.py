@@ -49,6 +49,12 @@ class PermanentError(DispatchError):
     _status = Status.PERMANENT_ERROR
 
 
+class CanceledError(DispatchError):
+    """A call was canceled before it was done. Its caller does not run again because of that."""
+
+    _status = Status.PERMANENT_ERROR
+
+
 class IncompatibleStateError(DispatchError):
     """A saved state was made by another program or interpreter. The function starts again from its input."""
 

@@ -25,6 +25,14 @@ if TYPE_CHECKING:
     from dispatch.id import DispatchID
 
 _ABSENT: Any = object()
+
+# By the text of Error.type: names of classes, and of statuses, which servers write when there is no error.
+_EXCEPTIONS: dict[str, type[DispatchError]] = {}
+for _class in vars(_errors).values():
+    if isinstance(_class, type) and issubclass(_class, DispatchError):
+        _EXCEPTIONS[_class.__name__] = _class
+        _EXCEPTIONS.setdefault(f"STATUS_{_class._status.name}", _class)
+
 _TRACEBACK_HEADER = b"Traceback (most recent call last):"
 
 
@@ -44,7 +52,7 @@ class TailCall(Exception):
         self.status = status
 
     def __reduce__(self) -> tuple[Any, ...]:
-        return _restore_tail_call, (type(self), self.call, self.status)
+        return _restore_tail_call, (type(self), self.call, self.status), self.__dict__
 
 
 def _restore_tail_call(cls: type[TailCall], call: Call, status: Status) -> TailCall:
@@ -426,8 +434,9 @@ class Error:
     def to_exception(self) -> Exception:
         """The exception of this error, with its traceback.
 
-        It is the exception itself if that arrived, else one of dispatch.error if type is the name of one,
-        else a RuntimeError with the message.
+        It is the exception itself if that arrived, else one of dispatch.error if type is the name of one (or
+        of its status), else a RuntimeError with the message. What is made by name never has a temporary
+        status: it is how a call ended, and would still be if its caller ran again.
         """
         exception = self.value if self.value is not None else _make_exception(self.type, self.message)
         if self.traceback:
@@ -491,10 +500,13 @@ def _attach_traceback(exception: BaseException, text: bytes) -> None:
 
 
 def _make_exception(type_name: str, message: str) -> Exception:
-    cls = getattr(_errors, type_name, None)
-    if isinstance(cls, type) and issubclass(cls, DispatchError):
-        return cls(message)
-    return RuntimeError(message)
+    cls = _EXCEPTIONS.get(type_name)
+    if cls is None:
+        return RuntimeError(message)
+    exception = cls(message)
+    if cls._status.temporary:  # the caller would meet the same failure each time that it ran again
+        exception._status = Status.PERMANENT_ERROR
+    return exception
 
 
 def _dump_exception(exception: Exception) -> bytes:

@@ -14,7 +14,7 @@ import pytest
 from dispatch import error as errors
 from dispatch.proto import Error
 from dispatch.sdk.v1 import error_pb2
-from dispatch.status import Status, register_error_type
+from dispatch.status import Status, register_error_type, status_for_error
 
 
 def raised(exception):
@@ -123,6 +123,11 @@ def test_an_exception_whose_class_is_called_ok_fails_all_the_same():
         ("TimeoutError", errors.TimeoutError),
         ("NotFoundError", errors.NotFoundError),
         ("DispatchError", errors.DispatchError),
+        ("CanceledError", errors.CanceledError),
+        ("STATUS_NOT_FOUND", errors.NotFoundError),
+        ("STATUS_PERMANENT_ERROR", errors.PermanentError),
+        ("STATUS_UNSPECIFIED", errors.DispatchError),
+        ("STATUS_OK", RuntimeError),
         ("KeyError", RuntimeError),
         ("Status", RuntimeError),
         ("register_error_type", RuntimeError),
@@ -138,6 +143,15 @@ def test_an_error_without_value_is_the_exception_that_its_type_names(name, cls):
 
 def test_the_timeout_of_another_language_is_a_builtin_timeout_too():
     assert isinstance(Error(Status.TIMEOUT, "TimeoutError", "x").to_exception(), builtins.TimeoutError)
+
+
+@pytest.mark.parametrize("name", ["TimeoutError", "HTTPError", "IncompatibleStateError", "STATUS_TIMEOUT"])
+def test_how_a_call_ended_is_no_reason_to_run_its_caller_again(name):
+    exception = Error(Status.UNSPECIFIED, name, "text").to_exception()
+    assert status_for_error(exception) is Status.PERMANENT_ERROR
+    again = over_the_wire(Error.from_exception(exception)).to_exception()
+    assert type(again) is type(exception) and status_for_error(again) is Status.PERMANENT_ERROR
+    assert status_for_error(type(exception)("text")).temporary
 
 
 class TwoArguments(Exception):

@@ -107,6 +107,7 @@ def test_an_exception_has_the_status_of_its_class(error, status):
         (errors.InvalidResponseError, Status.INVALID_RESPONSE, ValueError),
         (errors.TemporaryError, Status.TEMPORARY_ERROR, errors.DispatchError),
         (errors.PermanentError, Status.PERMANENT_ERROR, errors.DispatchError),
+        (errors.CanceledError, Status.PERMANENT_ERROR, errors.DispatchError),
         (errors.IncompatibleStateError, Status.INCOMPATIBLE_STATE, errors.DispatchError),
         (errors.DNSError, Status.DNS_ERROR, ConnectionError),
         (errors.TCPError, Status.TCP_ERROR, ConnectionError),
