@@ -173,7 +173,7 @@ def _register_integration(
 def _find(cls: type[Any], registered: dict[type[Any], ErrorStatus]) -> ErrorStatus | None:
     if _integrations:
         for base in cls.__mro__:
-            root = base.__module__.partition(".")[0]
+            root = str(base.__module__).partition(".")[0]
             if root in _integrations:
                 _load_integration(root)
     for base in cls.__mro__:
