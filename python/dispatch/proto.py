@@ -5,7 +5,6 @@ These classes stand between programs and the messages of dispatch.sdk.v1 (protoc
 
 from __future__ import annotations
 
-import pickle
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import TYPE_CHECKING, Any
@@ -13,8 +12,16 @@ from typing import TYPE_CHECKING, Any
 from google.protobuf.duration_pb2 import Duration
 from google.protobuf.timestamp_pb2 import Timestamp
 
-from dispatch import error as _errors
-from dispatch.any import PICKLE_PROTOCOL, as_duration, from_timestamp, marshal_into, unmarshal_any
+from dispatch._exceptions import (
+    as_unicode,
+    attach_traceback,
+    dump_exception,
+    format_traceback,
+    load_exception,
+    make_exception,
+    text_of,
+)
+from dispatch.any import as_duration, from_timestamp, marshal_into, unmarshal_any
 from dispatch.error import DispatchError, IncompatibleStateError, InvalidArgumentError, InvalidResponseError
 from dispatch.sdk.v1 import call_pb2 as call_pb
 from dispatch.sdk.v1 import error_pb2 as error_pb
@@ -25,15 +32,6 @@ if TYPE_CHECKING:
     from dispatch.id import DispatchID
 
 _ABSENT: Any = object()
-
-# By the text of Error.type: names of classes, and of statuses, which servers write when there is no error.
-_EXCEPTIONS: dict[str, type[DispatchError]] = {}
-for _class in vars(_errors).values():
-    if isinstance(_class, type) and issubclass(_class, DispatchError):
-        _EXCEPTIONS[_class.__name__] = _class
-        _EXCEPTIONS.setdefault(f"STATUS_{_class._status.name}", _class)
-
-_TRACEBACK_HEADER = b"Traceback (most recent call last):"
 
 
 class TailCall(Exception):
@@ -417,7 +415,7 @@ class Error:
         self.value = value
         self.traceback = traceback
         if value is not None and not traceback:
-            self.traceback = _format_traceback(value)
+            self.traceback = format_traceback(value)
 
     @classmethod
     def from_exception(cls, ex: Exception, status: Status | None = None) -> Error:
@@ -429,7 +427,7 @@ class Error:
             status = status_for_error(ex)
             if status is Status.OK:
                 status = Status.PERMANENT_ERROR
-        return cls(status, ex.__class__.__qualname__, _text_of(ex), ex)
+        return cls(status, ex.__class__.__qualname__, text_of(ex), ex)
 
     def to_exception(self) -> Exception:
         """The exception of this error, with its traceback.
@@ -438,14 +436,14 @@ class Error:
         of its status), else a RuntimeError with the message. What is made by name never has a temporary
         status: it is how a call ended, and would still be if its caller ran again.
         """
-        exception = self.value if self.value is not None else _make_exception(self.type, self.message)
+        exception = self.value if self.value is not None else make_exception(self.type, self.message)
         if self.traceback:
-            _attach_traceback(exception, self.traceback)
+            attach_traceback(exception, self.traceback)
         return exception
 
     @classmethod
     def _from_proto(cls, proto: error_pb.Error) -> Error:
-        value = _load_exception(proto.value) if proto.value else None
+        value = load_exception(proto.value) if proto.value else None
         return cls(Status.UNSPECIFIED, proto.type, proto.message, value, proto.traceback or None)
 
     def _as_proto(self) -> error_pb.Error:
@@ -455,9 +453,9 @@ class Error:
 
     def _fill(self, message: error_pb.Error) -> None:
         message.SetInParent()
-        message.type = _as_unicode(self.type)
-        message.message = _as_unicode(self.message)
-        message.value = b"" if self.value is None else _dump_exception(self.value)
+        message.type = as_unicode(self.type)
+        message.message = as_unicode(self.message)
+        message.value = b"" if self.value is None else dump_exception(self.value)
         message.traceback = self.traceback or b""
 
 
@@ -469,58 +467,3 @@ def _expiration(value: timedelta) -> Duration:
     if value < timedelta():
         raise ValueError("expiration is negative")
     return as_duration(value)
-
-
-def _as_unicode(text: str) -> str:
-    return text.encode("utf-8", "backslashreplace").decode("utf-8")
-
-
-def _text_of(exception: BaseException) -> str:
-    try:
-        return str(exception)
-    except Exception as error:
-        return f"<its text cannot be made: {type(error).__name__}>"
-
-
-def _format_traceback(exception: BaseException) -> bytes:
-    from traceback import format_exception
-
-    return "".join(format_exception(exception)).encode("utf-8", "backslashreplace")
-
-
-def _attach_traceback(exception: BaseException, text: bytes) -> None:
-    try:
-        import tblib  # type: ignore[import-untyped]
-
-        # The text begins with the exceptions that this one was raised from.
-        own = text[max(text.rfind(_TRACEBACK_HEADER), 0) :]
-        exception.__traceback__ = tblib.Traceback.from_string(own.decode("utf-8")).as_traceback()
-    except Exception:
-        return  # an exception without its traceback is better than none
-
-
-def _make_exception(type_name: str, message: str) -> Exception:
-    cls = _EXCEPTIONS.get(type_name)
-    if cls is None:
-        return RuntimeError(message)
-    exception = cls(message)
-    if cls._status.temporary:  # the caller would meet the same failure each time that it ran again
-        exception._status = Status.PERMANENT_ERROR
-    return exception
-
-
-def _dump_exception(exception: Exception) -> bytes:
-    """The pickle of an exception; empty if it has none, so that the failure itself still arrives."""
-    try:
-        return pickle.dumps(exception, PICKLE_PROTOCOL)
-    except Exception:
-        return b""
-
-
-def _load_exception(data: bytes) -> Exception | None:
-    """The exception of a pickle; None if it cannot be read here, or is something else."""
-    try:
-        value = pickle.loads(data)
-    except Exception:
-        return None
-    return value if isinstance(value, Exception) else None
