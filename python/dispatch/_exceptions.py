@@ -1,4 +1,4 @@
-"""Exceptions as text and bytes, and back (protocol 4.7). No oddity of an exception makes these functions fail."""
+"""Exceptions as text and bytes, and back (protocol 4.7). However odd an exception, none of this fails."""
 
 from __future__ import annotations
 
