@@ -3,6 +3,8 @@
 Each function here returns a durable awaitable. Awaited in a dispatch function, it hands a directive to the scheduler
 (`dispatch.scheduler`), which suspends the function until there is a result. Awaitables given to `gather`, `any`, `race`
 and `wait_for` must be durable too: these ones, calls of dispatch functions, or coroutines of `@durable` functions.
+
+Outside of dispatch functions the same names work as asyncio's do, but `call`, which needs a function that makes it.
 """
 
 from __future__ import annotations
@@ -13,7 +15,7 @@ from collections.abc import Awaitable, Callable, Coroutine
 from dataclasses import dataclass
 from datetime import timedelta
 from types import TracebackType
-from typing import Any, NoReturn, ParamSpec, TypeVar
+from typing import Any, ParamSpec, TypeVar
 
 from dispatch._scheduler_context import clock, driving, in_function_call, nanoseconds, now
 from dispatch.proto import Call
@@ -44,8 +46,10 @@ FOREIGN_DRIVER = (
     "a dispatch call was started by an asyncio task, which cannot be suspended durably: "
     "use dispatch.gather() instead of asyncio.gather(), asyncio.wait() or create_task()"
 )
+NOT_IN_A_FUNCTION = "a call can only be awaited like this in a dispatch function"
 
-_SAVED, _FRESH, _WAITING, _DONE = range(-1, 3)  # saved: still fresh, and a copy of it lives in a state
+_SAVED, _FRESH, _WAITING, _DONE, _OUTSIDE = range(-1, 4)
+"""Saved: still fresh, and a copy of it lives in a state. Outside: the directive is a coroutine of asyncio's."""
 
 
 @dataclass(slots=True)
@@ -118,7 +122,7 @@ class Step(Coroutine[Any, Any, T]):
         directive, self._directive = self._directive, None
         return directive
 
-    def __await__(self) -> Step[T]:  # type: ignore[override]
+    def __await__(self) -> Step[T]:
         if self._phase > _FRESH:
             raise RuntimeError("cannot reuse already awaited coroutine")
         return self
@@ -132,21 +136,37 @@ class Step(Coroutine[Any, Any, T]):
     def send(self, value: Any) -> Any:
         """As of every coroutine: None first, which yields the directive, then the result, which is returned."""
         if self._phase <= _FRESH:
-            if not driving.active:
-                _refuse_tasks()
-            return self.start()
+            if driving.active or not _in_task():
+                return self.start()
+            self._go_outside()
+        if self._phase == _OUTSIDE:
+            return self._directive.send(value)
         if self._phase == _DONE:
             raise RuntimeError("cannot reuse already awaited coroutine")
         self._phase = _DONE
         raise StopIteration(value)
+
+    def _go_outside(self) -> None:
+        from dispatch._scheduler_outside import follow
+
+        directive = self.start()
+        coroutine = None if in_function_call() else follow(directive)
+        if coroutine is None:
+            self._phase = _DONE
+            _close_awaitables(directive)
+            raise RuntimeError(FOREIGN_DRIVER if in_function_call() else NOT_IN_A_FUNCTION)
+        self._directive = coroutine
+        self._phase = _OUTSIDE
 
     def throw(
         self,
         typ: type[BaseException] | BaseException,
         val: BaseException | object = None,
         tb: TracebackType | None = None,
-    ) -> NoReturn:
+    ) -> Any:
         """Ends it with the exception."""
+        if self._phase == _OUTSIDE:
+            return self._directive.throw(typ, val, tb)
         self._phase = _DONE
         self._directive = None
         if isinstance(typ, BaseException):
@@ -159,7 +179,9 @@ class Step(Coroutine[Any, Any, T]):
 
     def close(self) -> None:
         """Ends it without a result."""
-        if self._phase <= _FRESH:
+        if self._phase == _OUTSIDE:
+            self._directive.close()
+        elif self._phase <= _FRESH:
             _close_awaitables(self._directive)
         self._phase = _DONE
         self._directive = None
@@ -178,20 +200,13 @@ class Step(Coroutine[Any, Any, T]):
             warnings.warn(f"{self!r} was never awaited", RuntimeWarning, stacklevel=2)
 
 
-def _refuse_tasks() -> None:
-    """Raises RuntimeError inside an asyncio task: it would take the directive for a future. Driven by hand, as in a
-    test without a task, a step is let through."""
+def _in_task() -> bool:
+    """Whether an asyncio task drives the caller. Driven by hand, as in tests, there is none."""
     asyncio = sys.modules.get("asyncio")
-    if asyncio is None:
-        return
     try:
-        task = asyncio.current_task()
+        return asyncio is not None and asyncio.current_task() is not None
     except RuntimeError:
-        return
-    if task is not None:
-        raise RuntimeError(
-            FOREIGN_DRIVER if in_function_call() else "a durable awaitable can only be awaited in a dispatch function"
-        )
+        return False
 
 
 def _close_awaitables(directive: Any) -> None:

@@ -213,36 +213,23 @@ async def gathers(make: Any, catches: bool = False) -> Any:
         return await ask("b")
 
 
-async def not_durable() -> None:
+async def a_native_coroutine() -> None:
     pass
 
 
-def nothing() -> None:
+def a_future() -> Any:
+    return asyncio.get_running_loop().create_future()
+
+
+def nothing() -> Any:
     return None
 
 
-@pytest.mark.parametrize("make", [nothing, "future"])
+@pytest.mark.filterwarnings("error")
+@pytest.mark.parametrize("make", [nothing, a_future, a_native_coroutine])
 def test_what_is_not_durable_cannot_be_gathered(make: Any) -> None:
-    async def main() -> Any:
-        future = asyncio.get_running_loop().create_future
-        chosen = future if make == "future" else make
-        state = OneShotScheduler(gathers).run(Input.from_input_arguments("main", nothing))
-        return await state if chosen is make else await gathers_a_future(future())
-
-    error = exception(run(main()))
+    error = exception(start(gathers, make))
     assert (type(error), str(error)) == (TypeError, "awaitable is not a @dispatch.function")
-
-
-async def gathers_a_future(future: Any) -> Any:
-    waiting.append(future)
-    return await OneShotScheduler(gathers).run(Input.from_input_arguments("main", waiting_future))
-
-
-waiting: list[Any] = []
-
-
-def waiting_future() -> Any:
-    return waiting.pop()
 
 
 def test_the_function_that_gathers_what_is_not_durable_can_go_on() -> None:
@@ -298,7 +285,7 @@ def test_branches_left_behind_do_not_change_the_result() -> None:
 
 @durable
 async def waits_for_what_is_not_durable() -> Any:
-    return await wait_for(nothing(), 1)  # type: ignore[arg-type, func-returns-value]
+    return await wait_for(nothing(), 1)
 
 
 def test_wait_for_takes_durable_awaitables_only() -> None:

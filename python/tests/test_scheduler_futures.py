@@ -153,7 +153,7 @@ def test_a_wait_with_a_deadline_fails_when_it_comes() -> None:
 
 
 def test_a_sleep_ends_only_at_its_deadline() -> None:
-    future = SleepFuture(deadline_ns=5)
+    future: Any = SleepFuture(deadline_ns=5)
     future.add_result(value(0, "nothing"))
     future.add_error(FIRST)
     assert not future.ready()

@@ -46,7 +46,8 @@ class Runner:
             RuntimeError: an event loop runs already in this thread, or the runner is closed.
             KeyboardInterrupt: Ctrl-C, after the coroutine was cancelled.
         """
-        if not inspect.iscoroutine(coro):
+        is_coroutine: bool = inspect.iscoroutine(coro)
+        if not is_coroutine:
             raise ValueError(f"a coroutine was expected, got {coro!r}")
         try:
             asyncio.get_running_loop()
