@@ -5,14 +5,8 @@ from __future__ import annotations
 import logging
 from collections.abc import Iterable
 
-from dispatch._scheduler_state import (
-    CallFuture,
-    CallResult,
-    Coroutine,
-    State,
-    correlation_call_id,
-    correlation_coroutine_id,
-)
+from dispatch._scheduler_futures import CallFuture, CallResult, correlation_call_id, correlation_coroutine_id
+from dispatch._scheduler_state import Coroutine, State
 from dispatch.proto import CallResult as WireResult
 from dispatch.proto import Error
 

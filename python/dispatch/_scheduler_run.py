@@ -11,25 +11,25 @@ import asyncio
 import logging
 import sys
 from collections.abc import Awaitable, Callable, Generator
-from contextvars import Context, copy_context
+from contextvars import Context
 from types import coroutine as awaitable_generator
 from typing import Any, TypeAlias
 
 from dispatch._scheduler_context import NS_PER_SECOND, driving
-from dispatch._scheduler_state import (
+from dispatch._scheduler_futures import (
     AllFuture,
     AnyFuture,
     CallFuture,
-    Coroutine,
     CoroutineID,
     CoroutineResult,
     Future,
     RaceFuture,
     SleepFuture,
-    State,
     WaitForFuture,
     correlation_id,
 )
+from dispatch._scheduler_state import Coroutine, State
+from dispatch._scheduler_targets import close_quietly, discard, durable_target
 from dispatch.coroutine import (
     AllDirective,
     AnyDirective,
@@ -39,15 +39,12 @@ from dispatch.coroutine import (
     Step,
     WaitForDirective,
 )
-from dispatch.experimental import durable as durable_frames
-from dispatch.experimental.durable.function import DurableCoroutine, DurableGenerator
 from dispatch.proto import Call
 
 logger = logging.getLogger("dispatch.scheduler")
 
 _SUSPENDED: Any = object()
 _EAGER = sys.version_info >= (3, 12)
-NOT_DURABLE = "awaitable is not a @dispatch.function"
 
 Resumption: TypeAlias = tuple[Any, Exception | None]
 """What a coroutine goes on with: a value, or an error to raise."""
@@ -102,19 +99,15 @@ class Run:
         for task in self._tasks:
             task.cancel()
         for coroutine in [*self.state.ready, *self.state.suspended.values()]:
-            _close(coroutine)
+            close_quietly(coroutine.coroutine)
         self.state.ready = []
         self.state.suspended = {}
 
     def discard(self) -> None:
         """Lets go of the coroutines that wait. They live on in the saved state, so this must not run their `finally`
         blocks."""
-        discard: Callable[[Any], None] | None = getattr(durable_frames, "discard", None)
         for coroutine in self.state.suspended.values():
-            if discard is not None and isinstance(coroutine.coroutine, (DurableCoroutine, DurableGenerator)):
-                discard(coroutine.coroutine)
-            else:
-                _close(coroutine)
+            discard(coroutine.coroutine)
         self.state.suspended = {}
 
     async def _run_alone(self, coroutine: Coroutine) -> None:
@@ -176,7 +169,7 @@ class Run:
             try:
                 value = yield yielded
             except GeneratorExit:
-                _close(coroutine)
+                close_quietly(coroutine.coroutine)
                 raise
             except BaseException as exception:
                 error = exception
@@ -318,10 +311,10 @@ class Run:
         """Makes each awaitable a coroutine that is ready, before all others; their ids. TypeError, and none made, when
         one is not durable."""
         try:
-            targets = [_durable(awaitable) for awaitable in awaitables]
+            targets = [durable_target(awaitable) for awaitable in awaitables]
         except TypeError:
             for awaitable in awaitables:
-                _close_unused(awaitable)
+                close_quietly(awaitable)
             raise
         state = self.state
         first_id = state.next_coroutine_id
@@ -376,7 +369,7 @@ class Run:
             del state.suspended[coroutine_id]
         for coroutine in everyone[: len(everyone) - len(self._tasks)]:
             if coroutine.id in below:
-                _close(coroutine)
+                close_quietly(coroutine.coroutine)
         for task, coroutine in self._tasks.items():
             if coroutine.id in below:
                 self._given_up.add(task)
@@ -393,11 +386,6 @@ _DIRECTIVES: dict[type[Any], Callable[[Run, Coroutine, Any], Resumption | None]]
 }
 
 
-def new_context() -> Context:
-    """For the coroutines of one run: what they set does not leak into their caller."""
-    return copy_context()
-
-
 def _running_loop() -> asyncio.AbstractEventLoop | None:
     try:
         return asyncio.get_running_loop()
@@ -411,25 +399,3 @@ def _resumption(coroutine: Coroutine) -> Resumption:
         return None, None
     error = future.error()
     return (None, error) if error is not None else (future.value(), None)
-
-
-def _durable(awaitable: Any) -> Any:
-    """What drives a durable awaitable: an object with send, throw and close. TypeError for any other."""
-    if isinstance(awaitable, (Step, DurableCoroutine)):
-        return awaitable
-    target = awaitable.__await__() if hasattr(awaitable, "__await__") else None
-    if not isinstance(target, (Step, DurableGenerator)):
-        raise TypeError(NOT_DURABLE)
-    return target
-
-
-def _close_unused(awaitable: Any) -> None:
-    if (close := getattr(awaitable, "close", None)) is not None:
-        close()
-
-
-def _close(coroutine: Coroutine) -> None:
-    try:
-        coroutine.coroutine.close()
-    except Exception:
-        logger.warning("%r could not be closed", coroutine, exc_info=True)

@@ -165,17 +165,19 @@ class Step(Coroutine[Any, Any, T]):
         tb: TracebackType | None = None,
     ) -> Any:
         """Ends it with the exception."""
-        if self._phase == _OUTSIDE:
-            return self._directive.throw(typ, val, tb)
-        self._phase = _DONE
-        self._directive = None
         if isinstance(typ, BaseException):
             error = typ
         elif isinstance(val, typ):
             error = val
         else:
             error = typ() if val is None else typ(val)
-        raise error if tb is None else error.with_traceback(tb)
+        if tb is not None:
+            error = error.with_traceback(tb)
+        if self._phase == _OUTSIDE:
+            return self._directive.throw(error)
+        self._phase = _DONE
+        self._directive = None
+        raise error
 
     def close(self) -> None:
         """Ends it without a result."""

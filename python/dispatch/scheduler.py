@@ -14,27 +14,26 @@ from contextvars import copy_context
 from typing import Any
 
 from dispatch._scheduler_context import NS_PER_SECOND, _in_function_call, clock, in_function_call
-from dispatch._scheduler_resume import deliver_error, deliver_results
-from dispatch._scheduler_run import Run
-from dispatch._scheduler_state import (
+from dispatch._scheduler_futures import (
     AllFuture,
     AnyFuture,
     CallFuture,
     CallID,
     CallResult,
-    Coroutine,
     CoroutineID,
     CoroutineResult,
     CorrelationID,
     Future,
     RaceFuture,
     SleepFuture,
-    State,
     WaitForFuture,
     correlation_call_id,
     correlation_coroutine_id,
     correlation_id,
 )
+from dispatch._scheduler_resume import deliver_error, deliver_results
+from dispatch._scheduler_run import Run
+from dispatch._scheduler_state import Coroutine, State
 from dispatch.error import IncompatibleStateError, PermanentError
 from dispatch.experimental.durable.function import DurableCoroutine
 from dispatch.proto import Error, Input, Output, TailCall
