@@ -1,0 +1,1 @@
+"""Parts of dispatch whose interface may still change."""

@@ -1,0 +1,38 @@
+/* The parts of the extension module dispatch.experimental.durable.frame.
+ *
+ * frame.c       the module, and access to single parts of a frame
+ * frame_state.c a whole suspended frame as one tuple, and back
+ *
+ * Everything is called with the GIL held (or, in a free-threaded build, takes the generator's own lock).
+ * Functions that return a PyObject * return a new reference, or NULL with an exception set.
+ */
+#ifndef DISPATCH_FRAME_H
+#define DISPATCH_FRAME_H
+
+#include "frame_layout.h"
+
+/* Codes with a known shape that are kept; the table is emptied when it is full. */
+#define FRAME_SHAPES_MAX 4096
+
+struct frame_module {
+    PyObject *shapes; /* dict: address of a code object -> (code object, dict: ip -> shape) */
+};
+
+/* The generator or coroutine in object, also that of a coroutine_wrapper; borrowed from object.
+ * NULL with TypeError for anything else. */
+PyGenObject *frame_generator(PyObject *object);
+
+/* The shape of a frame of code that is suspended at ip: bytes, described in _shapes.py; NULL with ValueError if
+ * no frame can be suspended there. Borrowed from the module, which keeps it until the next call. */
+PyObject *frame_shape(struct frame_module *module, PyCodeObject *code, PyObject *ip);
+
+/* save(object), restore(object, state) and discard(object) of the module, documented in frame.pyi. */
+PyObject *frame_save(PyObject *module, PyObject *object);
+PyObject *frame_discard(PyObject *module, PyObject *object);
+PyObject *frame_restore(PyObject *module, PyObject *const *args, Py_ssize_t count);
+
+/* True if the frame of generator, which was never run, would hold what shape asks for: its slots, and the exception
+ * that it handles (NULL: none). Says what is wrong in a ValueError. */
+int frame_fits(PyGenObject *generator, const char *shape, Py_ssize_t shape_len);
+
+#endif

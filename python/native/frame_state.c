@@ -1,0 +1,354 @@
+/* A suspended frame as a tuple (ip, nulls, items, handled), and back.
+ *
+ * ip       int: where it is suspended, byte offset in co_code
+ * nulls    bytes: bit i % 8 of byte i / 8 is set if slot i is unbound, or is a free variable that is the one of
+ *          the function's own closure; empty if there is none
+ * items    tuple: the variables (as co_nlocalsplus counts them), then the stack; None where nulls has a bit
+ * handled  the exception that is being handled, or None
+ *
+ * A tuple that did not come from frame_save, or was damaged, must not crash the interpreter, which trusts its own
+ * bytecode: restore compares each slot with the shape of the frame at that instruction (see _shapes.py) first.
+ */
+#include "frame.h"
+
+#define STATE_PARTS 4
+
+/* What a slot must hold; the same letters as in _shapes.py. */
+enum slot_kind {
+    SLOT_OBJECT = 'O',
+    SLOT_NULL = 'N',
+    SLOT_MAYBE = 'M',
+    SLOT_CELL = 'C',
+    SLOT_ITERATOR = 'I',
+    SLOT_EXCEPTION = 'E',
+    SLOT_HANDLED = 'X',
+    SLOT_LASTI = 'P',
+    SLOT_LIST = 'L',
+    SLOT_DICT = 'D',
+    SLOT_SET = 'S',
+    SLOT_TUPLE = 'T',
+};
+
+struct saved {
+    PyObject *ip;
+    PyObject *nulls;
+    PyObject *items;
+    PyObject *handled;
+};
+
+/* The cell of the function's closure that belongs into slot i, or NULL if it is no free variable; borrowed. */
+static PyObject *closure_cell(_PyInterpreterFrame *frame, int i)
+{
+    PyCodeObject *code = layout_code(frame);
+    int first = code->co_nlocalsplus - code->co_nfreevars;
+    PyObject *function = layout_function(frame);
+
+    if (i < first || i >= code->co_nlocalsplus || function == NULL || !PyFunction_Check(function))
+        return NULL;
+    PyObject *closure = PyFunction_GET_CLOSURE(function);
+    if (closure == NULL || i - first >= PyTuple_GET_SIZE(closure))
+        return NULL;
+    return PyTuple_GET_ITEM(closure, i - first);
+}
+
+static int is_running(PyGenObject *generator)
+{
+    return generator->gi_frame_state == FRAME_EXECUTING;
+}
+
+static PyObject *copy_slots(_PyInterpreterFrame *frame, PyObject *items, int depth, char *nulls, int *any_null)
+{
+    PyObject **slots = layout_slots(frame);
+
+    for (int i = 0; i < depth; i++) {
+        PyObject *item = slots[i];
+        if (item == NULL || item == closure_cell(frame, i)) {
+            nulls[i / 8] = (char)(nulls[i / 8] | 1 << i % 8);
+            *any_null = 1;
+            item = Py_None;
+        }
+        PyTuple_SET_ITEM(items, i, Py_NewRef(item));
+    }
+    return items;
+}
+
+static PyObject *save_locked(PyGenObject *generator)
+{
+    _PyInterpreterFrame *frame = layout_frame(generator);
+    int depth = layout_depth(frame);
+    PyObject *result = NULL, *nulls = NULL, *none = NULL, *ip = NULL;
+    PyObject *items = PyTuple_New(depth);
+
+    nulls = PyBytes_FromStringAndSize(NULL, (depth + 7) / 8);
+    none = PyBytes_FromStringAndSize(NULL, 0);
+    ip = PyLong_FromLong(layout_ip(frame));
+    result = PyTuple_New(STATE_PARTS);
+    if (items == NULL || nulls == NULL || none == NULL || ip == NULL || result == NULL) {
+        Py_CLEAR(result);
+        goto cleanup;
+    }
+    /* Making room can run a finalizer, and that can run this generator. */
+    if (generator->gi_frame_state >= FRAME_EXECUTING || layout_depth(frame) != depth ||
+        layout_ip(frame) != PyLong_AsLong(ip)) {
+        PyErr_SetString(PyExc_RuntimeError, "Cannot save a frame that runs meanwhile");
+        Py_CLEAR(result);
+        goto cleanup;
+    }
+    int any_null = 0;
+    memset(PyBytes_AS_STRING(nulls), 0, (size_t)PyBytes_GET_SIZE(nulls));
+    copy_slots(frame, items, depth, PyBytes_AS_STRING(nulls), &any_null);
+    PyObject *handled = generator->gi_exc_state.exc_value;
+    PyTuple_SET_ITEM(result, 0, Py_NewRef(ip));
+    PyTuple_SET_ITEM(result, 1, Py_NewRef(any_null ? nulls : none));
+    PyTuple_SET_ITEM(result, 2, Py_NewRef(items));
+    PyTuple_SET_ITEM(result, 3, Py_NewRef(handled != NULL ? handled : Py_None));
+cleanup:
+    Py_XDECREF(items);
+    Py_XDECREF(nulls);
+    Py_XDECREF(none);
+    Py_XDECREF(ip);
+    return result;
+}
+
+PyObject *frame_save(PyObject *module, PyObject *object)
+{
+    PyGenObject *generator = frame_generator(object);
+    PyObject *result = NULL;
+
+    (void)module;
+    if (generator == NULL)
+        return NULL;
+    Py_BEGIN_CRITICAL_SECTION(generator);
+    if (is_running(generator))
+        PyErr_SetString(PyExc_RuntimeError, "Cannot save executing frame");
+    else if (generator->gi_frame_state > FRAME_EXECUTING)
+        result = Py_NewRef(Py_None);
+    else
+        result = save_locked(generator);
+    Py_END_CRITICAL_SECTION();
+    return result;
+}
+
+/* Whether item, which may be NULL, may stand in a slot of this kind of code. */
+static int slot_fits(enum slot_kind kind, PyObject *item, PyCodeObject *code)
+{
+    if (item == NULL)
+        return kind == SLOT_NULL || kind == SLOT_MAYBE;
+    switch (kind) {
+    case SLOT_OBJECT:
+    case SLOT_MAYBE:
+        return 1;
+    case SLOT_NULL:
+        return 0;
+    case SLOT_CELL:
+        return PyCell_Check(item);
+    case SLOT_ITERATOR:
+        return PyIter_Check(item);
+    case SLOT_EXCEPTION:
+        return PyExceptionInstance_Check(item);
+    case SLOT_HANDLED:
+        return item == Py_None || PyExceptionInstance_Check(item);
+    case SLOT_LASTI: {
+        int overflow = 0;
+        long at = PyLong_CheckExact(item) ? PyLong_AsLongAndOverflow(item, &overflow) : -1;
+        return at >= 0 && at < Py_SIZE(code);
+    }
+    case SLOT_LIST:
+        return PyList_CheckExact(item);
+    case SLOT_DICT:
+        return PyDict_CheckExact(item);
+    case SLOT_SET:
+        return PySet_CheckExact(item);
+    case SLOT_TUPLE:
+        return PyTuple_CheckExact(item);
+    }
+    return 0;
+}
+
+/* Name of slot i for a message: the variable, or NULL for the stack; borrowed. */
+static const char *slot_name(PyCodeObject *code, Py_ssize_t i)
+{
+    if (i >= code->co_nlocalsplus)
+        return NULL;
+    return PyUnicode_AsUTF8(PyTuple_GET_ITEM(code->co_localsplusnames, i));
+}
+
+static void refuse_slot(PyCodeObject *code, Py_ssize_t i)
+{
+    const char *name = slot_name(code, i);
+
+    PyErr_Clear();
+    if (name != NULL)
+        PyErr_Format(PyExc_ValueError, "damaged state: variable '%s' cannot hold what was saved", name);
+    else
+        PyErr_Format(PyExc_ValueError, "damaged state: position %zd of the stack cannot hold what was saved",
+                     i - code->co_nlocalsplus);
+}
+
+int frame_fits(PyGenObject *generator, const char *shape, Py_ssize_t shape_len)
+{
+    _PyInterpreterFrame *frame = layout_frame(generator);
+    PyCodeObject *code = layout_code(frame);
+
+    if (layout_depth(frame) != shape_len - 1) {
+        PyErr_SetString(PyExc_ValueError, "damaged state: another depth of the stack");
+        return 0;
+    }
+    for (int i = 0; i < layout_depth(frame); i++) {
+        if (!slot_fits((enum slot_kind)shape[i + 1], layout_slots(frame)[i], code)) {
+            refuse_slot(code, i);
+            return 0;
+        }
+    }
+    return 1;
+}
+
+static int is_null(const struct saved *saved, Py_ssize_t i)
+{
+    if (PyBytes_GET_SIZE(saved->nulls) == 0)
+        return 0;
+    return PyBytes_AS_STRING(saved->nulls)[i / 8] >> i % 8 & 1;
+}
+
+/* What goes into slot i; borrowed. */
+static PyObject *saved_item(const struct saved *saved, _PyInterpreterFrame *frame, Py_ssize_t i, char kind)
+{
+    if (!is_null(saved, i))
+        return PyTuple_GET_ITEM(saved->items, i);
+    return kind == SLOT_CELL ? closure_cell(frame, (int)i) : NULL;
+}
+
+static int take_apart(PyObject *state, struct saved *saved)
+{
+    if (PyTuple_CheckExact(state) && PyTuple_GET_SIZE(state) == STATE_PARTS) {
+        saved->ip = PyTuple_GET_ITEM(state, 0);
+        saved->nulls = PyTuple_GET_ITEM(state, 1);
+        saved->items = PyTuple_GET_ITEM(state, 2);
+        saved->handled = PyTuple_GET_ITEM(state, 3);
+        if (PyLong_CheckExact(saved->ip) && PyBytes_CheckExact(saved->nulls) && PyTuple_CheckExact(saved->items) &&
+            (saved->handled == Py_None || PyExceptionInstance_Check(saved->handled)))
+            return 0;
+    }
+    PyErr_SetString(PyExc_ValueError, "damaged state: not a saved frame");
+    return -1;
+}
+
+static int check_saved(const struct saved *saved, _PyInterpreterFrame *frame, PyObject *shape)
+{
+    PyCodeObject *code = layout_code(frame);
+    const char *kinds = PyBytes_AS_STRING(shape) + 1;
+    Py_ssize_t depth = PyBytes_GET_SIZE(shape) - 1;
+    Py_ssize_t nulls_len = PyBytes_GET_SIZE(saved->nulls);
+
+    if (PyTuple_GET_SIZE(saved->items) != depth || depth < code->co_nlocalsplus ||
+        depth > code->co_nlocalsplus + code->co_stacksize || (nulls_len != 0 && nulls_len != (depth + 7) / 8)) {
+        PyErr_SetString(PyExc_ValueError, "damaged state: another number of variables, or another depth of the stack");
+        return -1;
+    }
+    for (Py_ssize_t i = 0; i < depth; i++) {
+        if (!slot_fits((enum slot_kind)kinds[i], saved_item(saved, frame, i, kinds[i]), code)) {
+            refuse_slot(code, i);
+            return -1;
+        }
+    }
+    return 0;
+}
+
+static int suspended_state(const char *shape)
+{
+    return shape[0] == 'c' ? FRAME_CREATED : layout_suspended(shape[0] == 'f');
+}
+
+/* Everything was checked. Letting go of what the slots hold can run code: the frame says that it runs until all
+ * is in place, so that nothing resumes it in between. */
+static void put_in_place(PyGenObject *generator, const struct saved *saved, PyObject *shape)
+{
+    _PyInterpreterFrame *frame = layout_frame(generator);
+    PyObject **slots = layout_slots(frame);
+    int depth = (int)PyBytes_GET_SIZE(shape) - 1;
+
+    generator->gi_frame_state = FRAME_EXECUTING;
+    for (int i = layout_depth(frame); i < depth; i++)
+        slots[i] = NULL;
+    layout_set_depth(frame, depth);
+    for (int i = 0; i < depth; i++) {
+        PyObject *before = slots[i];
+        slots[i] = Py_XNewRef(saved_item(saved, frame, i, PyBytes_AS_STRING(shape)[i + 1]));
+        Py_XDECREF(before);
+    }
+    Py_XSETREF(generator->gi_exc_state.exc_value, saved->handled == Py_None ? NULL : Py_NewRef(saved->handled));
+    layout_set_ip(frame, (int)PyLong_AsLong(saved->ip));
+    generator->gi_frame_state = (int8_t)suspended_state(PyBytes_AS_STRING(shape));
+}
+
+PyObject *frame_restore(PyObject *module, PyObject *const *args, Py_ssize_t count)
+{
+    struct saved saved;
+    PyObject *shape, *result = NULL;
+
+    if (count != 2) {
+        PyErr_Format(PyExc_TypeError, "restore() takes 2 arguments (%zd given)", count);
+        return NULL;
+    }
+    PyGenObject *generator = frame_generator(args[0]);
+    if (generator == NULL || take_apart(args[1], &saved) < 0)
+        return NULL;
+    if (generator->gi_frame_state != FRAME_CREATED) {
+        PyErr_SetString(PyExc_RuntimeError, "Cannot restore into a frame that was run before");
+        return NULL;
+    }
+    shape = frame_shape(PyModule_GetState(module), layout_code(layout_frame(generator)), saved.ip);
+    if (shape == NULL)
+        return NULL;
+    Py_INCREF(shape);
+    Py_BEGIN_CRITICAL_SECTION(generator);
+    if (generator->gi_frame_state != FRAME_CREATED)
+        PyErr_SetString(PyExc_RuntimeError, "Cannot restore into a frame that was run before");
+    else if (check_saved(&saved, layout_frame(generator), shape) == 0) {
+        put_in_place(generator, &saved, shape);
+        result = Py_NewRef(Py_None);
+    }
+    Py_END_CRITICAL_SECTION();
+    Py_DECREF(shape);
+    return result;
+}
+
+/* What a frame of this depth holds, without the empty slots. */
+static PyObject *held_items(PyGenObject *generator)
+{
+    _PyInterpreterFrame *frame = layout_frame(generator);
+    PyObject *held = PyList_New(0);
+
+    for (int i = 0; held != NULL && i < layout_depth(frame); i++) {
+        PyObject *item = layout_slots(frame)[i];
+        if (item != NULL && PyList_Append(held, item) < 0)
+            Py_CLEAR(held);
+    }
+    PyObject *items = held != NULL ? PyList_AsTuple(held) : NULL;
+    Py_XDECREF(held);
+    return items;
+}
+
+PyObject *frame_discard(PyObject *module, PyObject *object)
+{
+    PyGenObject *generator = frame_generator(object);
+    PyObject *items = NULL;
+
+    (void)module;
+    if (generator == NULL)
+        return NULL;
+    Py_BEGIN_CRITICAL_SECTION(generator);
+    if (is_running(generator))
+        PyErr_SetString(PyExc_RuntimeError, "Cannot discard executing frame");
+    else if (generator->gi_frame_state > FRAME_EXECUTING)
+        items = PyTuple_New(0);
+    else if ((items = held_items(generator)) != NULL) {
+        /* As after its last instruction: no finalizer runs it any more, and its end lets go of the slots. */
+        generator->gi_frame_state = FRAME_COMPLETED;
+        Py_CLEAR(generator->gi_exc_state.exc_value);
+        for (int i = 0; i < layout_depth(layout_frame(generator)); i++)
+            Py_CLEAR(layout_slots(layout_frame(generator))[i]);
+    }
+    Py_END_CRITICAL_SECTION();
+    return items;
+}
