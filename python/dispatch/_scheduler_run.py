@@ -84,6 +84,8 @@ class Run:
                 await self._wait()
             elif not self._time_out():
                 return
+            elif _running_loop() is not None:
+                await asyncio.sleep(0)  # a function that sleeps for no time in a loop does not block others
 
     async def clean_up(self) -> None:
         """Ends what is left of the run: cancels its tasks and awaits their end."""

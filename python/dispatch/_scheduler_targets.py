@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+import pickle
 from collections.abc import Callable
 from typing import Any
 
@@ -17,7 +18,7 @@ NOT_DURABLE = "awaitable is not a @dispatch.function"
 
 def durable_target(awaitable: Any) -> Any:
     """What drives a durable awaitable. TypeError for any other."""
-    if isinstance(awaitable, (Step, DurableCoroutine)):
+    if type(awaitable) is Step or type(awaitable) is DurableCoroutine:
         return awaitable
     target = awaitable.__await__() if hasattr(awaitable, "__await__") else None
     if not isinstance(target, (Step, DurableGenerator)):
@@ -25,13 +26,17 @@ def durable_target(awaitable: Any) -> Any:
     return target
 
 
+def save(state: Any) -> bytes:
+    """The pickle of a state; pickle.PicklingError, or what else pickling raises, for one that cannot be saved."""
+    return durable.dumps(state, pickle.HIGHEST_PROTOCOL)
+
+
 def discard(target: Any) -> None:
     """Lets go of what was saved and goes on elsewhere: none of its code may run, such as its `finally` blocks."""
-    discard_frames: Callable[[Any], None] | None = getattr(durable, "discard", None)
-    if type(target) is Step or discard_frames is None:
-        close_quietly(target)
+    if type(target) is Step:
+        target.close()
     else:
-        discard_frames(target)
+        durable.discard(target)
 
 
 def close_quietly(target: Any) -> None:

@@ -200,6 +200,8 @@ class Step(Coroutine[Any, Any, T]):
     def __del__(self) -> None:
         if self._phase == _FRESH:
             warnings.warn(f"{self!r} was never awaited", RuntimeWarning, stacklevel=2)
+        if self._phase <= _FRESH:
+            _close_awaitables(self._directive)
 
 
 def _in_task() -> bool:

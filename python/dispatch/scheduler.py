@@ -7,7 +7,6 @@ the saved state of every coroutine, from which any process goes on once there ar
 from __future__ import annotations
 
 import logging
-import pickle
 import sys
 from collections.abc import Callable
 from contextvars import copy_context
@@ -34,6 +33,7 @@ from dispatch._scheduler_futures import (
 from dispatch._scheduler_resume import deliver_error, deliver_results
 from dispatch._scheduler_run import Run
 from dispatch._scheduler_state import Coroutine, State
+from dispatch._scheduler_targets import save
 from dispatch.error import IncompatibleStateError, PermanentError
 from dispatch.experimental.durable.function import DurableCoroutine
 from dispatch.proto import Error, Input, Output, TailCall
@@ -181,7 +181,7 @@ class OneShotScheduler:
         if self.poll_max_wait_seconds is not None:
             waits.append(round(self.poll_max_wait_seconds * NS_PER_SECOND))
         try:
-            saved = Pickled(pickled_value=pickle.dumps(state, pickle.HIGHEST_PROTOCOL))
+            saved = Pickled(pickled_value=save(state))
         except Exception as error:
             return _unsaved(f"the state of {self._name()} cannot be saved", error)
         try:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Callable, Coroutine
-from typing import Any
+from typing import Any, TypeVar
 
 from dispatch.any import unmarshal_any
 from dispatch.coroutine import call, gather
@@ -17,6 +17,9 @@ from dispatch.sdk.v1.poll_pb2 import Poll, PollResult
 from dispatch.status import Status
 
 
+T = TypeVar("T")
+
+
 @durable
 async def ask(function: str) -> Any:
     return await call(Call(function=function))
@@ -27,7 +30,7 @@ async def ask_all(*functions: str) -> Any:
     return await gather(*[ask(function) for function in functions])
 
 
-def run(coroutine: Coroutine[Any, Any, Any]) -> Any:
+def run(coroutine: Coroutine[Any, Any, T]) -> T:
     return asyncio.run(coroutine)
 
 

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import pytest
 from scheduler_runs import (
     answers,
@@ -53,12 +55,12 @@ async def in_sequence(*names: str) -> list[str]:
 
 
 @durable
-async def first_of(*names: str) -> str:
+async def first_of(*names: str) -> Any:
     return await any(*[ask(name) for name in names])
 
 
 @durable
-async def fastest_of(*names: str) -> str:
+async def fastest_of(*names: str) -> Any:
     return await race(*[ask(name) for name in names])
 
 
@@ -202,7 +204,7 @@ def test_a_graph_of_calls_makes_each_call_when_what_it_needs_is_there() -> None:
 
 
 @durable
-async def c_then_d() -> str:
+async def c_then_d() -> Any:
     c = await ask("c")
     try:
         return c + await ask("d")
@@ -283,6 +285,15 @@ def test_a_state_has_the_names_of_the_original() -> None:
     assert (saved.ready, saved.next_coroutine_id, saved.next_call_id, saved.outstanding_calls) == ([], 3, 3, 2)
     assert [caller.id for caller in saved.prev_callers] == [1, 2]
     assert (saved.suspended[1].parent_id, saved.suspended[0].parent_id) == (0, None)
+
+
+def test_a_state_that_was_loaded_can_be_saved_again() -> None:
+    output = start(three)
+    results = [CallResult.from_value(name, id) for name, id in ids(output).items()]
+    input = Input.from_poll_results("three", state(output), results)
+    output = run(OneShotScheduler(three).run(input))
+    input = Input.from_poll_results("three", state(output), answers(output))
+    assert value(run(OneShotScheduler(three).run(input))) == [["a", "b"], "cd"]
 
 
 @durable

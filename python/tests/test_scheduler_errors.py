@@ -168,7 +168,10 @@ async def holds_a_lock() -> None:
 def test_a_local_that_cannot_be_saved_is_a_permanent_error() -> None:
     output = start(holds_a_lock)
     assert status(output) == Status.PERMANENT_ERROR
-    assert "lock" in str(exception(output))
+    text = str(exception(output))
+    assert "the state of holds_a_lock cannot be saved" in text and "'lock'" in text
+    line = holds_a_lock.registered_fn.fn.__code__.co_firstlineno + 3
+    assert f"test_scheduler_errors.py:{line}" in text
 
 
 @durable
@@ -262,6 +265,21 @@ def test_asyncio_gather_of_calls_says_to_use_dispatch_gather() -> None:
 def test_a_call_that_is_never_awaited_is_warned_of() -> None:
     with pytest.warns(RuntimeWarning, match="never awaited"):
         call(Call(function="forgotten"))
+
+
+@durable
+async def keeps_for_later() -> Any:
+    later = [call(Call(function="b")), ask("c"), gather(ask("d"), call(Call(function="e")))]
+    return [await ask("a"), *[await one for one in later]]
+
+
+@pytest.mark.filterwarnings("error")
+def test_awaitables_kept_over_a_suspension_are_not_taken_for_forgotten() -> None:
+    output = start(keeps_for_later)
+    for expected in ("a", "b", "c"):
+        assert functions(output) == [expected]
+        output = resume(keeps_for_later, output, answers(output))
+    assert value(resume(keeps_for_later, output, answers(output))) == ["a", "b", "c", ["d", "e"]]
 
 
 @durable
