@@ -61,7 +61,7 @@ class Run:
 
     def __init__(self, state: State, context: Context, clock: Callable[[], int]):
         self.state = state
-        self.pending_calls: list[Call] = []
+        self.pending_calls: list[Call] = state.take_up()
         self.result: CoroutineResult | None = None
         self._clock = clock
         self._context = context

@@ -10,7 +10,8 @@ from collections.abc import Iterator
 from contextvars import Context
 from typing import Any, TypeAlias
 
-from dispatch._scheduler_futures import CallFuture, CoroutineID, Future
+from dispatch._scheduler_futures import CallFuture, CoroutineID, Future, correlation_coroutine_id
+from dispatch.proto import Call
 
 
 class Coroutine:
@@ -51,7 +52,8 @@ class State:
 
     `version`: of the interpreter; `suspended`: by id, those that wait; `ready`: those that can go on, first to run
     first; `next_coroutine_id`, `next_call_id`: counters; `prev_callers`: those that made calls with the last poll;
-    `outstanding_calls`: calls whose results have not come; `timed`: ids of those whose wait has a deadline.
+    `outstanding_calls`: calls whose results have not come; `timed`: ids of those whose wait has a deadline; `unsent`:
+    calls that did not fit into the last poll.
     """
 
     __slots__ = (
@@ -63,6 +65,7 @@ class State:
         "prev_callers",
         "outstanding_calls",
         "timed",
+        "unsent",
     )
 
     def __init__(
@@ -83,6 +86,21 @@ class State:
         self.prev_callers = prev_callers
         self.outstanding_calls = outstanding_calls
         self.timed: set[CoroutineID] = set()
+        self.unsent: list[Call] = []
+
+    def take_up(self) -> list[Call]:
+        """The calls that did not fit into the last poll, to be in the next; poll errors will concern their callers."""
+        calls, self.unsent = self.unsent, []
+        owners = (self.suspended.get(correlation_coroutine_id(call.correlation_id or 0)) for call in calls)
+        self.prev_callers += [owner for owner in owners if owner is not None]
+        return calls
+
+    def put_off(self, calls: list[Call]) -> None:
+        """Keeps calls, which are the last ones made, for the poll after the next."""
+        self.unsent = calls
+        if calls:
+            owners = {correlation_coroutine_id(call.correlation_id or 0) for call in calls}
+            self.prev_callers = [caller for caller in self.prev_callers if caller.id not in owners]
 
     def deadlines(self) -> Iterator[tuple[int, Coroutine]]:
         """Of every suspended coroutine with a deadline: when (nanoseconds since 1970), and which."""
@@ -101,6 +119,7 @@ class State:
             self.next_call_id,
             [coroutine.id for coroutine in self.prev_callers],
             self.outstanding_calls,
+            self.unsent,
         )
 
 
@@ -127,6 +146,7 @@ def _load_state(
     next_call_id: int,
     prev_callers: list[CoroutineID],
     outstanding_calls: int,
+    unsent: list[Call],
 ) -> State:
     loaded = {saved[0]: _load_coroutine(saved) for saved in suspended}
     runnable = [_load_coroutine(saved) for saved in ready]
@@ -134,4 +154,5 @@ def _load_state(
     callers = [everyone[id] for id in prev_callers if id in everyone]
     state = State(version, loaded, runnable, next_coroutine_id, next_call_id, callers, outstanding_calls)
     state.timed = {id for id, one in loaded.items() if getattr(one.result, "deadline_ns", None) is not None}
+    state.unsent = unsent
     return state

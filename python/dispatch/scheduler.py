@@ -68,6 +68,9 @@ MAX_WAIT_NS_MAX = 100 * 365 * 86400 * NS_PER_SECOND
 """The longest wait asked for in one poll, 100 years: well inside of what a server counts in nanoseconds. Who sleeps
 longer goes on sleeping."""
 
+POLL_CALLS_MAX = 10_000
+"""Calls in one poll, as many as a server takes. The rest follows at once: it is in the state meanwhile."""
+
 
 class OneShotScheduler:
     """Does one run at a time of calls of `entry_point`, a `@durable` coroutine function.
@@ -109,14 +112,15 @@ class OneShotScheduler:
                 state = context.run(self._first_state, input)
             else:
                 state = self._saved_state(input)
-            run = Run(state, context, clock.get())
+            refused = None
             if input.is_resume:
                 refused = deliver_error(state, input.poll_error)
-                if refused is not None:
-                    run.close()
-                    return Output.error(Error.from_exception(refused))
                 deliver_results(state, input.call_results)
-            return await self._complete(run)
+            run = Run(state, context, clock.get())
+            if refused is None:
+                return await self._complete(run)
+            run.close()
+            return _failure(refused)
         except Exception as error:
             logger.debug("the run failed", exc_info=True)
             return _failure(error)
@@ -176,8 +180,10 @@ class OneShotScheduler:
 
     def _poll(self, run: Run) -> Output:
         state = run.state
-        outstanding = state.outstanding_calls
-        waits = [run.time_left()]
+        calls, unsent = run.pending_calls[:POLL_CALLS_MAX], run.pending_calls[POLL_CALLS_MAX:]
+        state.put_off(unsent)
+        outstanding = state.outstanding_calls - len(unsent)
+        waits = [run.time_left(), 1 if unsent else None]
         if self.poll_max_wait_seconds is not None:
             waits.append(round(self.poll_max_wait_seconds * NS_PER_SECOND))
         try:
@@ -187,7 +193,7 @@ class OneShotScheduler:
         try:
             output = Output.poll(
                 coroutine_state=saved,
-                calls=run.pending_calls,
+                calls=calls,
                 min_results=max(1, min(outstanding, self.poll_min_results)),
                 max_results=max(1, min(outstanding, self.poll_max_results)),
             )
@@ -200,7 +206,7 @@ class OneShotScheduler:
             logger.debug(
                 "%s waits: %d new calls, state of %d bytes, at most %s ns",
                 self._name(),
-                len(run.pending_calls),
+                len(calls),
                 len(saved.pickled_value),
                 max_wait_ns,
             )

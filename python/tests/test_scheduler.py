@@ -306,6 +306,25 @@ def test_a_state_needs_few_bytes_for_each_call_that_is_awaited() -> None:
     assert large - small < 40 * 1000
 
 
+def test_more_calls_than_fit_into_one_poll_follow_in_the_next() -> None:
+    output = start(wide, 25_000)
+    made = answers(output)
+    assert (len(made), max_wait_ns(output), poll(output).max_results) == (10_000, 1, 10)
+    output = resume(wide, output, made)
+    made = answers(output)
+    assert (len(made), max_wait_ns(output), state(output).outstanding_calls) == (10_000, 1, 15_000)
+    output = resume(wide, output)
+    made += answers(output)
+    assert (len(made), max_wait_ns(output), len(state(output).prev_callers)) == (15_000, None, 5_000)
+    assert value(resume(wide, output, made)) == ["f"] * 25_000
+
+
+def test_a_refused_poll_fails_only_the_calls_that_were_in_it_when_some_follow() -> None:
+    output = start(wide, 10_001)
+    assert len(state(output).prev_callers) == 10_000
+    assert str(exception(resume(wide, output, error=RuntimeError("no")))) == "no"
+
+
 @durable
 async def am_i_in_a_function() -> bool:
     return in_function_call()
