@@ -72,11 +72,34 @@ static PyObject *copy_slots(_PyInterpreterFrame *frame, PyObject *items, int dep
     return items;
 }
 
+static int is_local_function(PyObject *item)
+{
+    return PyFunction_Check(item) && ((PyCodeObject *)PyFunction_GET_CODE(item))->co_flags & CO_NESTED;
+}
+
+/* Pickle finds a function by its name, and a local one has none: saving.py has something to save in its place. */
+static int replace_local_functions(PyObject *items)
+{
+    for (Py_ssize_t i = 0; i < PyTuple_GET_SIZE(items); i++) {
+        PyObject *item = PyTuple_GET_ITEM(items, i);
+        if (!is_local_function(item))
+            continue;
+        PyObject *saving = PyImport_ImportModule("dispatch.experimental.durable.saving");
+        PyObject *stand_in = saving != NULL ? PyObject_CallMethod(saving, "stand_in", "O", item) : NULL;
+        Py_XDECREF(saving);
+        if (stand_in == NULL)
+            return -1;
+        PyTuple_SET_ITEM(items, i, stand_in);
+        Py_DECREF(item);
+    }
+    return 0;
+}
+
 static PyObject *save_locked(PyGenObject *generator)
 {
     _PyInterpreterFrame *frame = layout_frame(generator);
     int depth = layout_depth(frame);
-    PyObject *result = NULL, *nulls = NULL, *none = NULL, *ip = NULL;
+    PyObject *result = NULL, *nulls = NULL, *none = NULL, *ip = NULL, *handled = NULL;
     PyObject *items = PyTuple_New(depth);
 
     nulls = PyBytes_FromStringAndSize(NULL, (depth + 7) / 8);
@@ -97,7 +120,11 @@ static PyObject *save_locked(PyGenObject *generator)
     int any_null = 0;
     memset(PyBytes_AS_STRING(nulls), 0, (size_t)PyBytes_GET_SIZE(nulls));
     copy_slots(frame, items, depth, PyBytes_AS_STRING(nulls), &any_null);
-    PyObject *handled = generator->gi_exc_state.exc_value;
+    handled = Py_XNewRef(generator->gi_exc_state.exc_value);
+    if (replace_local_functions(items) < 0) {
+        Py_CLEAR(result);
+        goto cleanup;
+    }
     PyTuple_SET_ITEM(result, 0, Py_NewRef(ip));
     PyTuple_SET_ITEM(result, 1, Py_NewRef(any_null ? nulls : none));
     PyTuple_SET_ITEM(result, 2, Py_NewRef(items));
@@ -107,6 +134,7 @@ cleanup:
     Py_XDECREF(nulls);
     Py_XDECREF(none);
     Py_XDECREF(ip);
+    Py_XDECREF(handled);
     return result;
 }
 

@@ -230,8 +230,12 @@ def _stack_effect(instruction: dis.Instruction, arg: int, net: int, stack: str) 
         return stack + "O" * net if net >= 0 else stack[:net]
     made = _BUILT.get(name) or _INTRINSICS.get((name, _intrinsic_name(instruction))) or "O"
     if net < 0:
-        return stack[: len(stack) + net - 1] + made
-    return stack[: len(stack) - (name not in _BUILT or net == 0)] + "O" * (net - (name in _BUILT and net > 0)) + made
+        left = stack[: len(stack) + net]
+        return left[:-1] + made if left else left
+    if name in _BUILT and net > 0:
+        return stack + made
+    kept = stack[:-1]
+    return kept + "O" * (len(stack) + net - len(kept) - 1) + made
 
 
 def _intrinsic_name(instruction: dis.Instruction) -> str:

@@ -1,6 +1,6 @@
 """What else plain pickle needs to save frames, errors that say which variable cannot be saved, and `discard`.
 
-Reducers are registered with `copyreg` for cells, and for the generators and coroutines that turn up inside durable
+Reducers are registered with `copyreg` for cells and tracebacks, and for the generators and coroutines that turn up inside durable
 functions without being durable themselves: those of comprehensions and of local functions (their code is a constant of
 a durable function), and those of plain functions that can be imported by name.
 """
@@ -9,11 +9,15 @@ from __future__ import annotations
 
 import copyreg
 import gc
+import inspect
 import io
 import pickle
+import weakref
 from collections.abc import Iterator
-from types import CellType, CoroutineType, FunctionType, GeneratorType
+from types import CellType, CoroutineType, FunctionType, GeneratorType, TracebackType
 from typing import Any
+
+import tblib  # type: ignore[import-untyped]
 
 from . import frame
 from .errors import DamagedStateError, SaveError
@@ -136,8 +140,12 @@ def _reduce_cell(cell: CellType) -> tuple[Any, ...]:
     try:
         contents = cell.cell_contents
     except ValueError:
-        return CellType, ()
-    return CellType, (), (contents,), None, None, _set_cell
+        return _new_cell, ()
+    return _new_cell, (), (stand_in(contents),), None, None, _set_cell
+
+
+def _new_cell() -> CellType:
+    return CellType()
 
 
 def _set_cell(cell: CellType, contents: tuple[Any]) -> None:
@@ -179,6 +187,58 @@ def _closure(function: FunctionType, around: FunctionType) -> _Closure:
     return tuple(outer.get(id(cell), cell) for cell in function.__closure__ or ())
 
 
+class _LocalFunction:
+    """Pickled in the place of a local function, which pickle itself only knows by name; loads as the function."""
+
+    __slots__ = ("function",)
+
+    def __init__(self, function: FunctionType) -> None:
+        self.function = weakref.ref(function)
+
+    def __reduce__(self) -> tuple[Any, ...]:
+        function = self.function()
+        found = find_running(function) if function is not None else None
+        if function is None or found is None:
+            raise TypeError("a local function went away while it was saved")
+        registered, path = found
+        extra = (function.__defaults__, function.__kwdefaults__, function.__dict__ or None)
+        return _new_function, (registered.identity, path, _closure(function, registered.fn)), extra, None, None, _set_extra
+
+
+_stand_ins: weakref.WeakKeyDictionary[FunctionType, _LocalFunction] = weakref.WeakKeyDictionary()
+
+
+def stand_in(value: Any) -> Any:
+    """What is saved for a value that a frame or cell holds: the value, or for a local function what loads as one. The
+    same object each time, so that a pickle holds it once."""
+    if type(value) is not FunctionType or not value.__code__.co_flags & inspect.CO_NESTED:
+        return value
+    found = find_running(value)
+    if found is None or not found[1]:
+        return value
+    known = _stand_ins.get(value)
+    if known is None:
+        known = _stand_ins[value] = _LocalFunction(value)
+    return known
+
+
+def _new_function(identity: Identity, path: CodePath, closure: _Closure) -> FunctionType:
+    registered = find_function(identity)
+    try:
+        code = inner_code(registered, path)
+        cells = tuple(_cells(closure, registered.fn.__closure__ or ()))
+        function = FunctionType(code, registered.fn.__globals__, code.co_name, None, cells)
+    except (ValueError, TypeError, IndexError) as error:
+        raise DamagedStateError(f"{registered.key}: {error}") from error
+    function.__qualname__ = code.co_qualname
+    return function
+
+
+def _set_extra(function: FunctionType, extra: tuple[Any, Any, Any]) -> None:
+    function.__defaults__, function.__kwdefaults__, attributes = extra
+    function.__dict__.update(attributes or {})
+
+
 def _finished(is_coroutine: bool) -> Any:
     finished = _some_coroutine() if is_coroutine else (_ for _ in ())
     finished.close()
@@ -186,16 +246,10 @@ def _finished(is_coroutine: bool) -> Any:
 
 
 def _new_frame(identity: Identity, path: CodePath, closure: _Closure) -> Any:
-    registered = find_function(identity)
     if not path:
-        return registered.suspended()
-    try:
-        code = inner_code(registered, path)
-        cells = tuple(_cells(closure, registered.fn.__closure__ or ()))
-        function = FunctionType(code, registered.fn.__globals__, code.co_name, None, cells)
-    except (ValueError, TypeError, IndexError) as error:
-        raise DamagedStateError(f"{registered.key}: {error}") from error
-    args, kwargs = placeholders(code)
+        return find_function(identity).suspended()
+    function = _new_function(identity, path, closure)
+    args, kwargs = placeholders(function.__code__)
     return function(*args, **kwargs)
 
 
@@ -212,6 +266,16 @@ def _set_frame(fresh: Any, state: Any) -> None:
         raise DamagedStateError(f"{fresh.__qualname__}: {error}") from error
 
 
+def _reduce_traceback(traceback: TracebackType) -> tuple[Any, ...]:
+    return _load_traceback, (tblib.Traceback(traceback).to_dict(),)
+
+
+def _load_traceback(saved: dict[str, Any]) -> Any:
+    return tblib.Traceback.from_dict(saved).as_traceback()
+
+
+if TracebackType not in copyreg.dispatch_table:
+    copyreg.pickle(TracebackType, _reduce_traceback)
 copyreg.pickle(CellType, _reduce_cell)  # type: ignore[arg-type]
 copyreg.pickle(GeneratorType, _reduce_frame)
 copyreg.pickle(CoroutineType, _reduce_frame)
