@@ -266,31 +266,29 @@ class Run:
     def _all(self, coroutine: Coroutine, directive: AllDirective) -> Resumption | None:
         if not directive.awaitables:
             return [], None
-        try:
-            children = self._spawn(coroutine, directive.awaitables)
-        except TypeError as error:
-            return None, error
-        self._suspend(coroutine, AllFuture(order=children, waiting=set(children)))
-        return None
+        return self._branch(coroutine, directive, lambda ids: AllFuture(order=ids, waiting=set(ids)))
 
     def _any(self, coroutine: Coroutine, directive: AnyDirective) -> Resumption | None:
         if not directive.awaitables:
             return None, AnyException([])
-        try:
-            children = self._spawn(coroutine, directive.awaitables)
-        except TypeError as error:
-            return None, error
-        self._suspend(coroutine, AnyFuture(order=children, waiting=set(children)))
-        return None
+        return self._branch(coroutine, directive, lambda ids: AnyFuture(order=ids, waiting=set(ids)))
 
     def _race(self, coroutine: Coroutine, directive: RaceDirective) -> Resumption | None:
         if not directive.awaitables:
             return None, ValueError("race() of nothing has no winner")
+        return self._branch(coroutine, directive, lambda ids: RaceFuture(waiting=set(ids)))
+
+    def _branch(
+        self,
+        coroutine: Coroutine,
+        directive: AllDirective | AnyDirective | RaceDirective,
+        make_future: Callable[[list[CoroutineID]], Future],
+    ) -> Resumption | None:
         try:
             children = self._spawn(coroutine, directive.awaitables)
         except TypeError as error:
             return None, error
-        self._suspend(coroutine, RaceFuture(waiting=set(children)))
+        self._suspend(coroutine, make_future(children))
         return None
 
     def _sleep(self, coroutine: Coroutine, directive: SleepDirective) -> Resumption | None:

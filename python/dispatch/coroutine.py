@@ -44,7 +44,7 @@ T = TypeVar("T")
 
 FOREIGN_DRIVER = (
     "a dispatch call was started by an asyncio task, which cannot be suspended durably: "
-    "use dispatch.gather() instead of asyncio.gather(), asyncio.wait() or create_task()"
+    "use dispatch.gather() and dispatch.wait_for() instead of asyncio.gather(), asyncio.wait_for() and tasks"
 )
 NOT_IN_A_FUNCTION = "a call can only be awaited like this in a dispatch function"
 

@@ -33,7 +33,7 @@ from dispatch._scheduler_futures import (
 from dispatch._scheduler_resume import deliver_error, deliver_results
 from dispatch._scheduler_run import Run
 from dispatch._scheduler_state import Coroutine, State
-from dispatch._scheduler_targets import save
+from dispatch._scheduler_targets import discard, save
 from dispatch.error import IncompatibleStateError, PermanentError
 from dispatch.experimental.durable.function import DurableCoroutine
 from dispatch.proto import Error, Input, Output, TailCall
@@ -121,8 +121,11 @@ class OneShotScheduler:
                 return await self._complete(run)
             run.close()
             return _failure(refused)
+        except IncompatibleStateError as error:
+            logger.warning("%s starts again, its state is incompatible: %s", self._name(), error)
+            return _failure(error)
         except Exception as error:
-            logger.debug("the run failed", exc_info=True)
+            logger.debug("the run of %s failed", self._name(), exc_info=True)
             return _failure(error)
 
     def _first_state(self, input: Input) -> State:
@@ -143,6 +146,8 @@ class OneShotScheduler:
         if not isinstance(state, State):
             raise IncompatibleStateError(f"the state is not one of this scheduler, but of type {type(state).__name__}")
         if state.version != self.version:
+            for coroutine in state.suspended.values():
+                discard(coroutine.coroutine)
             raise IncompatibleStateError(
                 f"the state was saved by version {state.version!r}, this is version {self.version!r}"
             )

@@ -152,6 +152,24 @@ def test_a_state_of_another_interpreter_is_incompatible() -> None:
     assert "'4.0'" in str(exception(output))
 
 
+@durable
+async def cleans() -> None:
+    try:
+        await ask("a")
+    finally:
+        cleaned.append("cleaned")
+
+
+cleaned: list[str] = []
+
+
+def test_nothing_of_a_state_that_is_refused_runs(caplog: pytest.LogCaptureFixture) -> None:
+    output = start(cleans)
+    run(OneShotScheduler(cleans, version="4.0").run(resume_input(output, answers(output))))
+    assert cleaned == []
+    assert "cleans starts again, its state is incompatible" in caplog.text
+
+
 def test_a_state_keeps_the_version_that_the_scheduler_was_given() -> None:
     scheduler = OneShotScheduler(ask, version="mine")
     output = run(scheduler.run(Input.from_input_arguments("main", "a")))
@@ -283,7 +301,7 @@ def test_awaitables_kept_over_a_suspension_are_not_taken_for_forgotten() -> None
 
 
 @durable
-async def cleans_up(how: list[str]) -> Any:
+async def cleans_up() -> Any:
     try:
         return await ask("a")
     finally:
@@ -292,7 +310,7 @@ async def cleans_up(how: list[str]) -> Any:
 
 @durable
 async def leaves_a_branch_behind() -> str:
-    return str(await race(ask("b"), cleans_up([])))
+    return str(await race(ask("b"), cleans_up()))
 
 
 def test_branches_left_behind_do_not_change_the_result() -> None:
