@@ -210,6 +210,7 @@ class Run:
                 return _SUSPENDED
             finally:
                 driving.active = False
+                error = None  # its traceback holds this frame
             if type(yielded) not in _DIRECTIVES and not isinstance(yielded, Call):
                 return yielded
             resumption = self._obey(coroutine, yielded)

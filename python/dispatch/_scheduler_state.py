@@ -90,6 +90,8 @@ class State:
 
     def take_up(self) -> list[Call]:
         """The calls that did not fit into the last poll, to be in the next; poll errors will concern their callers."""
+        if not self.unsent:
+            return []
         calls, self.unsent = self.unsent, []
         owners = (self.suspended.get(correlation_coroutine_id(call.correlation_id or 0)) for call in calls)
         self.prev_callers += [owner for owner in owners if owner is not None]
@@ -150,7 +152,7 @@ def _load_state(
 ) -> State:
     loaded = {saved[0]: _load_coroutine(saved) for saved in suspended}
     runnable = [_load_coroutine(saved) for saved in ready]
-    everyone = {**{coroutine.id: coroutine for coroutine in runnable}, **loaded}
+    everyone = {**{coroutine.id: coroutine for coroutine in runnable}, **loaded} if runnable else loaded
     callers = [everyone[id] for id in prev_callers if id in everyone]
     state = State(version, loaded, runnable, next_coroutine_id, next_call_id, callers, outstanding_calls)
     state.timed = {id for id, one in loaded.items() if getattr(one.result, "deadline_ns", None) is not None}
