@@ -17,7 +17,6 @@ from collections.abc import Iterator
 from types import CellType, CoroutineType, FunctionType, GeneratorType, TracebackType
 from typing import Any
 
-import tblib  # type: ignore[import-untyped]
 
 from . import frame
 from .errors import DamagedStateError, SaveError
@@ -267,10 +266,14 @@ def _set_frame(fresh: Any, state: Any) -> None:
 
 
 def _reduce_traceback(traceback: TracebackType) -> tuple[Any, ...]:
+    import tblib  # type: ignore[import-untyped]  # a matter of failures only
+
     return _load_traceback, (tblib.Traceback(traceback).to_dict(),)
 
 
 def _load_traceback(saved: dict[str, Any]) -> Any:
+    import tblib
+
     return tblib.Traceback.from_dict(saved).as_traceback()
 
 
