@@ -17,7 +17,7 @@ COVERAGE = -DCMAKE_BUILD_TYPE=Debug "-DCMAKE_C_FLAGS=--coverage -O0 -fprofile-up
 compile = cmake -S . -B $(1) -G Ninja --log-level=WARNING $(2) && cmake --build $(1) -j $(JOBS)
 run_tests = ctest --test-dir $(1) --output-on-failure --no-tests=error -j $(JOBS) $(TESTS)
 
-.PHONY: build packages test run bench tidy coverage mutation tsan valgrind fuzz sim install clean help
+.PHONY: build packages test run wheel bench tidy coverage mutation tsan valgrind fuzz sim install clean help
 
 build: packages
 	@$(call compile,$(BUILD),$(RELEASE))
@@ -29,6 +29,11 @@ packages:
 test: packages
 	@$(call compile,$(BUILD)/test,$(SANITIZED))
 	@$(call run_tests,$(BUILD)/test)
+
+# A wheel of the Python package, in build/wheel, for the python3 that is found.
+wheel: packages
+	@python3 -m venv $(BUILD)/wheel-venv && $(BUILD)/wheel-venv/bin/pip install -q build
+	@$(BUILD)/wheel-venv/bin/python -m build --wheel --outdir $(BUILD)/wheel python
 
 # Starts a server and an example application, and shows each call with its attempts and its result.
 run: build
