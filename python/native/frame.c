@@ -304,12 +304,28 @@ static PyObject *set_state(PyObject *module, PyObject *const *args, Py_ssize_t c
     Py_RETURN_NONE;
 }
 
+/* What the base classes need of function.py, which is imported after this module. */
+static PyObject *configure(PyObject *module, PyObject *const *args, Py_ssize_t count)
+{
+    struct frame_module *state = PyModule_GetState(module);
+
+    if (!count_is(count, 5))
+        return NULL;
+    Py_XSETREF(state->generator_class, Py_NewRef(args[0]));
+    Py_XSETREF(state->new_generator, Py_NewRef(args[1]));
+    Py_XSETREF(state->new_coroutine, Py_NewRef(args[2]));
+    Py_XSETREF(state->await, Py_NewRef(args[3]));
+    Py_XSETREF(state->trace, Py_NewRef(args[4]));
+    Py_RETURN_NONE;
+}
+
 #define FAST(function) (PyCFunction)(void (*)(void))(function), METH_FASTCALL
 
 static PyMethodDef methods[] = {
     {"save", frame_save, METH_O, "save(object) -> the state of a suspended frame, None if it is finished"},
     {"restore", FAST(frame_restore), "restore(object, state) into a generator or coroutine that was never run"},
     {"discard", frame_discard, METH_O, "discard(object) -> what a frame held that is ended without running it"},
+    {"configure", FAST(configure), "configure(generator_class, new_generator, new_coroutine, await_, trace)"},
     {"get_frame_function", get_function, METH_O, "Function that the frame runs."},
     {"get_frame_ip", get_ip, METH_O, "Instruction pointer, byte offset in co_code."},
     {"get_frame_sp", get_sp, METH_O, "Number of slots in use: variables and stack."},
@@ -330,8 +346,17 @@ static int module_exec(PyObject *module)
 {
     struct frame_module *state = PyModule_GetState(module);
 
+    state->generator_class = Py_NewRef(Py_None);
+    state->new_generator = Py_NewRef(Py_None);
+    state->new_coroutine = Py_NewRef(Py_None);
+    state->await = Py_NewRef(Py_None);
+    state->trace = Py_NewRef(Py_None);
     state->shapes = PyDict_New();
-    return state->shapes != NULL ? 0 : -1;
+    state->str_await = PyUnicode_InternFromString("__await__");
+    state->str_identity = PyUnicode_InternFromString("identity");
+    if (state->shapes == NULL || state->str_await == NULL || state->str_identity == NULL)
+        return -1;
+    return frame_add_types(module);
 }
 
 static int module_traverse(PyObject *module, visitproc visit, void *arg)
@@ -339,6 +364,11 @@ static int module_traverse(PyObject *module, visitproc visit, void *arg)
     struct frame_module *state = PyModule_GetState(module);
 
     Py_VISIT(state->shapes);
+    Py_VISIT(state->generator_class);
+    Py_VISIT(state->new_generator);
+    Py_VISIT(state->new_coroutine);
+    Py_VISIT(state->await);
+    Py_VISIT(state->trace);
     return 0;
 }
 
@@ -347,7 +377,19 @@ static int module_clear(PyObject *module)
     struct frame_module *state = PyModule_GetState(module);
 
     Py_CLEAR(state->shapes);
+    Py_CLEAR(state->generator_class);
+    Py_CLEAR(state->new_generator);
+    Py_CLEAR(state->new_coroutine);
+    Py_CLEAR(state->await);
+    Py_CLEAR(state->trace);
+    Py_CLEAR(state->str_await);
+    Py_CLEAR(state->str_identity);
     return 0;
+}
+
+static void module_free(void *module)
+{
+    (void)module_clear(module);
 }
 
 static PyModuleDef_Slot slots[] = {
@@ -370,7 +412,15 @@ static struct PyModuleDef definition = {
     .m_slots = slots,
     .m_traverse = module_traverse,
     .m_clear = module_clear,
+    .m_free = module_free,
 };
+
+struct frame_module *frame_state_of_type(PyTypeObject *type)
+{
+    PyObject *module = PyType_GetModuleByDef(type, &definition);
+
+    return module != NULL ? PyModule_GetState(module) : NULL;
+}
 
 PyMODINIT_FUNC PyInit_frame(void);
 

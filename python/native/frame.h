@@ -2,6 +2,7 @@
  *
  * frame.c       the module, and access to single parts of a frame
  * frame_state.c a whole suspended frame as one tuple, and back
+ * frame_types.c the base classes of DurableCoroutine and DurableGenerator
  *
  * Everything is called with the GIL held (or, in a free-threaded build, takes the generator's own lock).
  * Functions that return a PyObject * return a new reference, or NULL with an exception set.
@@ -15,8 +16,21 @@
 #define FRAME_SHAPES_MAX 4096
 
 struct frame_module {
-    PyObject *shapes; /* dict: address of a code object -> (code object, dict: ip -> shape) */
+    PyObject *shapes;          /* dict: address of a code object -> (code object, dict: ip -> shape) */
+    PyObject *generator_class; /* what configure() was given; None before */
+    PyObject *new_generator;
+    PyObject *new_coroutine;
+    PyObject *await;
+    PyObject *trace;
+    PyObject *str_await; /* names of attributes */
+    PyObject *str_identity;
 };
+
+/* The module that type, or a base of it, was made by; NULL with TypeError. */
+struct frame_module *frame_state_of_type(PyTypeObject *type);
+
+/* Adds CoroutineBase and GeneratorBase to the module; -1 with an exception. */
+int frame_add_types(PyObject *module);
 
 /* The generator or coroutine in object, also that of a coroutine_wrapper; borrowed from object.
  * NULL with TypeError for anything else. */

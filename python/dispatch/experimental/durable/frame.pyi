@@ -6,12 +6,47 @@ instead of `cleared`) for a frame that is finished (or runs), IndexError for a p
 ValueError for what would make a frame that the interpreter cannot run.
 """
 
-from collections.abc import Coroutine, Generator
+from collections.abc import Callable, Coroutine, Generator
 from types import FunctionType
 from typing import Any
 
 _Suspended = Generator[Any, Any, Any] | Coroutine[Any, Any, Any]
 _State = tuple[int, bytes, tuple[Any, ...], BaseException | None]
+
+class CoroutineBase:
+    """What DurableCoroutine is made of: a coroutine, and the function it runs."""
+
+    coroutine: Any
+    registered_fn: Any
+    def __init__(self, coroutine: Any, registered_fn: Any, *args: Any, **kwargs: Any) -> None: ...
+    def __await__(self) -> Generator[Any, None, Any]: ...
+    def send(self, value: Any, /) -> Any: ...
+    def close(self) -> None: ...
+    def __reduce__(self) -> tuple[Any, ...]: ...
+
+class GeneratorBase:
+    """What DurableGenerator is made of: a generator or what awaits a coroutine, and the function it runs."""
+
+    generator: Any
+    registered_fn: Any
+    wrapped_coroutine: Any
+    def __init__(self, generator: Any, registered_fn: Any, coroutine: Any, *args: Any, **kwargs: Any) -> None: ...
+    def __iter__(self) -> Any: ...
+    def __next__(self) -> Any: ...
+    def send(self, value: Any, /) -> Any: ...
+    def close(self) -> None: ...
+    def __reduce__(self) -> tuple[Any, ...]: ...
+
+def configure(
+    generator_class: type,
+    new_generator: Callable[..., Any],
+    new_coroutine: Callable[..., Any],
+    await_: Callable[..., Any],
+    trace: Callable[..., Any] | None,
+    /,
+) -> None:
+    """What the two classes need of function.py: the class of what awaits a coroutine, the functions that their pickles
+    name, and what is told each frame that is saved."""
 
 def save(object: _Suspended, /) -> _State | None:
     """State of a suspended frame: instruction, unbound slots, variables and stack, exception being handled.

@@ -87,46 +87,17 @@ def durable(fn: Callable[..., Any]) -> Any:
     raise TypeError(f"cannot create a durable function from value of type {name}")
 
 
-class Serializable:
-    """What DurableCoroutine and DurableGenerator have in common."""
+class DurableCoroutine(frame.CoroutineBase, Coroutine[_YieldT, _SendT, _ReturnT]):
+    """A coroutine that can be pickled while it is suspended; it behaves as the one it wraps.
 
-    __slots__ = ("__weakref__", "registered_fn")
+    `DurableCoroutine(coroutine, registered_fn, *args, **kwargs)`: the arguments the function was called with are
+    accepted and not needed. Awaiting it runs a DurableGenerator. What runs at each step is in native/frame_types.c.
+    """
 
-    registered_fn: RegisteredFunction
-
-    def __getattr__(self, name: str) -> Any:
-        if name in ("__name__", "__qualname__"):
-            return getattr(self.registered_fn.fn, name)
-        raise AttributeError(f"{type(self).__name__!r} object has no attribute {name!r}")
-
-
-class DurableCoroutine(Serializable, Coroutine[_YieldT, _SendT, _ReturnT]):
-    """A coroutine that can be pickled while it is suspended; it behaves as the one it wraps."""
-
-    __slots__ = ("coroutine",)
-
-    coroutine: Any
-
-    def __init__(self, coroutine: Any, registered_fn: RegisteredFunction, *args: Any, **kwargs: Any) -> None:
-        """Wraps a coroutine of `registered_fn`. The arguments it was called with are accepted and not needed."""
-        self.coroutine = coroutine
-        self.registered_fn = registered_fn
-
-    def __await__(self) -> Generator[Any, None, _ReturnT]:
-        return DurableGenerator(self.coroutine.__await__(), self.registered_fn, self)
-
-    def send(self, value: _SendT, /) -> _YieldT:
-        result: _YieldT = self.coroutine.send(value)
-        return result
+    __slots__ = ()
 
     def throw(self, typ: Any, val: Any = None, tb: TracebackType | None = None, /) -> _YieldT:
         return _throw(self.coroutine, typ, val, tb)
-
-    def close(self) -> None:
-        self.coroutine.close()
-
-    def __reduce__(self) -> tuple[Any, ...]:
-        return _reduce(self, self.coroutine, _new_coroutine)
 
     def __setstate__(self, state: Any) -> None:
         _restore(self.coroutine, state)
@@ -146,8 +117,8 @@ class DurableCoroutine(Serializable, Coroutine[_YieldT, _SendT, _ReturnT]):
 
     @property
     def cr_frame(self) -> FrameType:
-        frame: FrameType = self.coroutine.cr_frame
-        return frame
+        shown: FrameType = self.coroutine.cr_frame
+        return shown
 
     @property
     def cr_await(self) -> Any:
@@ -162,49 +133,17 @@ class DurableCoroutine(Serializable, Coroutine[_YieldT, _SendT, _ReturnT]):
         return f"DurableCoroutine({self.registered_fn.key})"
 
 
-class DurableGenerator(Serializable, Generator[_YieldT, _SendT, _ReturnT]):
-    """A generator that can be pickled while it is suspended, or what `__await__` of a DurableCoroutine returns."""
+class DurableGenerator(frame.GeneratorBase, Generator[_YieldT, _SendT, _ReturnT]):
+    """A generator that can be pickled while it is suspended, or what `__await__` of a DurableCoroutine returns.
 
-    __slots__ = ("generator", "wrapped_coroutine")
+    `DurableGenerator(generator, registered_fn, coroutine, *args, **kwargs)`: `coroutine` is the DurableCoroutine that is
+    awaited, or None; the arguments are accepted and not needed.
+    """
 
-    generator: Any
-    wrapped_coroutine: DurableCoroutine[Any, Any, Any] | None
-
-    def __init__(
-        self,
-        generator: Any,
-        registered_fn: RegisteredFunction,
-        coroutine: DurableCoroutine[Any, Any, Any] | None,
-        *args: Any,
-        **kwargs: Any,
-    ) -> None:
-        """Wraps a generator of `registered_fn`, or what awaits `coroutine`. The arguments are accepted and not
-        needed."""
-        self.generator = generator
-        self.registered_fn = registered_fn
-        self.wrapped_coroutine = coroutine
-
-    def __iter__(self) -> Generator[_YieldT, _SendT, _ReturnT]:
-        return self
-
-    def __next__(self) -> _YieldT:
-        result: _YieldT = next(self.generator)
-        return result
-
-    def send(self, value: _SendT, /) -> _YieldT:
-        result: _YieldT = self.generator.send(value)
-        return result
+    __slots__ = ()
 
     def throw(self, typ: Any, val: Any = None, tb: TracebackType | None = None, /) -> _YieldT:
         return _throw(self.generator, typ, val, tb)
-
-    def close(self) -> None:
-        self.generator.close()
-
-    def __reduce__(self) -> tuple[Any, ...]:
-        if self.wrapped_coroutine is not None:
-            return _await, (self.wrapped_coroutine,)
-        return _reduce(self, self.generator, _new_generator)
 
     def __setstate__(self, state: Any) -> None:
         _restore(self.generator, state)
@@ -224,8 +163,8 @@ class DurableGenerator(Serializable, Generator[_YieldT, _SendT, _ReturnT]):
 
     @property
     def gi_frame(self) -> FrameType:
-        frame: FrameType = self.generator.gi_frame
-        return frame
+        shown: FrameType = self.generator.gi_frame
+        return shown
 
     @property
     def gi_yieldfrom(self) -> Any:
@@ -247,16 +186,6 @@ def _throw(target: Any, typ: Any, val: Any, tb: TracebackType | None) -> Any:
     else:
         error = typ(*val) if isinstance(val, tuple) else typ(val)
     return target.throw(error if tb is None else error.with_traceback(tb))
-
-
-def _reduce(wrapper: Any, suspended: Any, new: Callable[..., Any]) -> tuple[Any, ...]:
-    state = frame.save(suspended)
-    identity = wrapper.registered_fn.identity
-    if TRACE:
-        print_frame(suspended, state, identity)
-    if state is None:
-        return new, (identity, True)
-    return new, (identity,), state
 
 
 def _new_coroutine(identity: Identity, finished: bool = False) -> DurableCoroutine[Any, Any, Any]:
@@ -285,3 +214,6 @@ def _restore(fresh: Any, state: Any) -> None:
     except (ValueError, RuntimeError) as error:
         fresh.close()
         raise DamagedStateError(f"{fresh.__qualname__}: {error}") from error
+
+
+frame.configure(DurableGenerator, _new_generator, _new_coroutine, _await, print_frame if TRACE else None)
