@@ -8,9 +8,10 @@ from __future__ import annotations
 import asyncio
 import contextvars
 import logging
+import queue
 import sys
-from collections.abc import Callable, Coroutine
-from concurrent.futures import ThreadPoolExecutor
+import threading
+from collections.abc import Callable
 from typing import TYPE_CHECKING, Any
 
 from google.protobuf.message import DecodeError
@@ -110,8 +111,8 @@ class Runs:
         self._loop = asyncio.get_running_loop()
         self._find = find
         self._check = check
-        self._tasks: set[asyncio.Task[None]] = set()
-        self._pool = ThreadPoolExecutor(thread_name_prefix="dispatch")
+        self._tasks: set[asyncio.Task[Any]] = set()
+        self._pool = Pool()
 
     def start(self, run: _core.Run) -> None:
         """Begins to answer a run. In the loop."""
@@ -124,41 +125,87 @@ class Runs:
             return
         if isinstance(function, AsyncFunction) and function.plain is not None:
             # On the thread it is answered, too: the loop has nothing to do with it.
-            self._pool.submit(contextvars.copy_context().run, _answer_plain, run, function, request)
-        else:
-            self._begin(_answer(run, function, request))
-
-    def _begin(self, coro: Coroutine[Any, Any, None]) -> None:
+            self._pool.submit((contextvars.copy_context(), run, function, request))
+            return
+        coro = self._answer(run, function, request)
         if sys.version_info >= (3, 12):
-            task = asyncio.Task(coro, loop=self._loop, eager_start=True)
-            if task.done():
-                return
+            asyncio.Task(coro, loop=self._loop, eager_start=True)
         else:
-            task = self._loop.create_task(coro)
-        self._tasks.add(task)
-        task.add_done_callback(self._tasks.discard)
+            self._loop.create_task(coro)
+
+    async def _answer(self, run: _core.Run, function: PrimitiveFunction, request: RunRequest) -> None:
+        task = asyncio.current_task()
+        assert task is not None
+        self._tasks.add(task)  # which also keeps it alive
+        try:
+            output = await run_function(function, request)
+        except Refusal as refusal:
+            _refuse(run, refusal)
+        else:
+            run.respond(output._message.SerializeToString())
+        finally:
+            self._tasks.discard(task)
 
     async def finish(self) -> None:
         """Waits until what has begun is answered."""
         while self._tasks:
             await asyncio.wait(self._tasks)
-        await asyncio.to_thread(self._pool.shutdown)
+        await asyncio.to_thread(self._pool.finish)
 
     async def cancel(self) -> None:
         """Gives up what has begun; plain functions end as they would."""
         for task in self._tasks:
             task.cancel()
         await asyncio.gather(*self._tasks, return_exceptions=True)
-        self._pool.shutdown(wait=False, cancel_futures=True)
+        self._pool.abandon()
 
 
-async def _answer(run: _core.Run, function: PrimitiveFunction, request: RunRequest) -> None:
-    try:
-        output = await run_function(function, request)
-    except Refusal as refusal:
-        _refuse(run, refusal)
-    else:
-        run.respond(output._message.SerializeToString())
+Job = tuple[contextvars.Context, "_core.Run", AsyncFunction[..., Any], RunRequest]
+
+
+class Pool:
+    """Threads for plain functions, started on demand. Lighter than concurrent.futures: nobody waits for a result."""
+
+    THREADS_MAX = 32
+
+    def __init__(self) -> None:
+        self._jobs: queue.SimpleQueue[Job | None] = queue.SimpleQueue()
+        self._lock = threading.Lock()
+        self._threads: list[threading.Thread] = []
+        self._n_idle = 0  # threads that wait, less the jobs that wait for them
+
+    def submit(self, job: Job) -> None:
+        """Hands a job to a thread. In the loop only."""
+        with self._lock:
+            self._n_idle -= 1
+            needs_thread = self._n_idle < 0 and len(self._threads) < self.THREADS_MAX
+        self._jobs.put(job)
+        if needs_thread:
+            # Daemons: a function that never returns does not keep the program from ending.
+            thread = threading.Thread(target=self._work, name=f"dispatch-{len(self._threads)}", daemon=True)
+            self._threads.append(thread)
+            with self._lock:
+                self._n_idle += 1
+            thread.start()
+
+    def _work(self) -> None:
+        while (job := self._jobs.get()) is not None:
+            context, run, function, request = job
+            context.run(_answer_plain, run, function, request)
+            del job, context, run, function, request  # not until the next one
+            with self._lock:
+                self._n_idle += 1
+
+    def finish(self) -> None:
+        """Waits until all jobs are done."""
+        self.abandon()
+        for thread in self._threads:
+            thread.join()
+
+    def abandon(self) -> None:
+        """The threads end after the jobs that are there; nobody waits for them."""
+        for _ in self._threads:
+            self._jobs.put(None)
 
 
 def _answer_plain(run: _core.Run, function: AsyncFunction[..., Any], request: RunRequest) -> None:

@@ -1,6 +1,9 @@
 /* Run: one Run request that waits for its answer. */
 #include "core.h"
 
+/* Answering waits for nothing; from this size on it takes longer than a change of the GIL's holder. */
+#define RELEASE_BYTES 65536
+
 struct run_object {
     PyObject_HEAD
     pthread_mutex_t lock;
@@ -52,7 +55,9 @@ static PyObject *run_respond(struct run_object *self, PyObject *response)
     if (PyObject_GetBuffer(response, &bytes, PyBUF_SIMPLE) < 0)
         return NULL;
     dr_run *run = take(self);
-    if (run) {
+    if (run && bytes.len < RELEASE_BYTES) {
+        dr_run_respond(run, bytes.buf, (size_t)bytes.len);
+    } else if (run) {
         Py_BEGIN_ALLOW_THREADS
         dr_run_respond(run, bytes.buf, (size_t)bytes.len);
         Py_END_ALLOW_THREADS
