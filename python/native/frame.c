@@ -342,6 +342,15 @@ static PyMethodDef methods[] = {
     {NULL, NULL, 0, NULL},
 };
 
+static int find_append(struct frame_module *state)
+{
+    state->list_append = PyObject_GetAttrString((PyObject *)&PyList_Type, "append");
+    if (state->list_append == NULL || !Py_IS_TYPE(state->list_append, &PyMethodDescr_Type))
+        return -1;
+    state->list_append_twin = PyDescr_NewMethod(&PyList_Type, ((PyMethodDescrObject *)state->list_append)->d_method);
+    return state->list_append_twin != NULL ? 0 : -1;
+}
+
 static int module_exec(PyObject *module)
 {
     struct frame_module *state = PyModule_GetState(module);
@@ -356,7 +365,7 @@ static int module_exec(PyObject *module)
     state->str_identity = PyUnicode_InternFromString("identity");
     if (state->shapes == NULL || state->str_await == NULL || state->str_identity == NULL)
         return -1;
-    return frame_add_types(module);
+    return find_append(state) < 0 ? -1 : frame_add_types(module);
 }
 
 static int module_traverse(PyObject *module, visitproc visit, void *arg)
@@ -382,6 +391,8 @@ static int module_clear(PyObject *module)
     Py_CLEAR(state->new_coroutine);
     Py_CLEAR(state->await);
     Py_CLEAR(state->trace);
+    Py_CLEAR(state->list_append);
+    Py_CLEAR(state->list_append_twin);
     Py_CLEAR(state->str_await);
     Py_CLEAR(state->str_identity);
     return 0;

@@ -22,6 +22,8 @@ struct frame_module {
     PyObject *new_coroutine;
     PyObject *await;
     PyObject *trace;
+    PyObject *list_append;      /* the method list.append, and another object that is the same method */
+    PyObject *list_append_twin;
     PyObject *str_await; /* names of attributes */
     PyObject *str_identity;
 };

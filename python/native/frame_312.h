@@ -5,7 +5,7 @@
 #include <internal/pycore_code.h>
 #include <internal/pycore_frame.h>
 
-#define FRAME_IP_AFTER_YIELD 0
+#define FRAME_CALLABLE_FIRST 0
 
 static inline PyCodeObject *layout_code(_PyInterpreterFrame *frame)
 {

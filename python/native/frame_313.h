@@ -5,7 +5,7 @@
 #include <internal/pycore_code.h>
 #include <internal/pycore_frame.h>
 
-#define FRAME_IP_AFTER_YIELD 1
+#define FRAME_CALLABLE_FIRST 1
 
 static inline PyCodeObject *layout_code(_PyInterpreterFrame *frame)
 {

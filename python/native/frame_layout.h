@@ -4,7 +4,7 @@
  * CPython's own internal headers; nothing here repeats one of its structs. A later version is one more file
  * that defines the same functions (all static inline, none of them checks anything):
  *
- *   FRAME_IP_AFTER_YIELD           1 if a suspended frame points behind its YIELD_VALUE, 0 if at it
+ *   FRAME_CALLABLE_FIRST           1 if a call has on the stack "callable, self or NULL", 0 if it has "NULL, callable"
  *   layout_code(frame)             code object, borrowed
  *   layout_function(frame)         function object the frame was made from, borrowed
  *   layout_ip(frame)               byte offset of the saved instruction, as f_lasti counts

@@ -24,12 +24,14 @@ enum slot_kind {
     SLOT_HANDLED = 'X',
     SLOT_LASTI = 'P',
     SLOT_LIST = 'L',
+    SLOT_RAISED = 'R',
     SLOT_DICT = 'D',
     SLOT_SET = 'S',
     SLOT_TUPLE = 'T',
 };
 
 struct saved {
+    struct frame_module *module;
     PyObject *ip;
     PyObject *nulls;
     PyObject *items;
@@ -157,6 +159,21 @@ PyObject *frame_save(PyObject *module, PyObject *object)
     return result;
 }
 
+static int is_handled(PyObject *item)
+{
+    return item == Py_None || PyExceptionInstance_Check(item);
+}
+
+static int is_raised_list(PyObject *item)
+{
+    if (!PyList_CheckExact(item))
+        return 0;
+    for (Py_ssize_t i = 0; i < PyList_GET_SIZE(item); i++)
+        if (!is_handled(PyList_GET_ITEM(item, i)))
+            return 0;
+    return 1;
+}
+
 /* Whether item, which may be NULL, may stand in a slot of this kind of code. */
 static int slot_fits(enum slot_kind kind, PyObject *item, PyCodeObject *code)
 {
@@ -175,7 +192,9 @@ static int slot_fits(enum slot_kind kind, PyObject *item, PyCodeObject *code)
     case SLOT_EXCEPTION:
         return PyExceptionInstance_Check(item);
     case SLOT_HANDLED:
-        return item == Py_None || PyExceptionInstance_Check(item);
+        return is_handled(item);
+    case SLOT_RAISED:
+        return is_raised_list(item);
     case SLOT_LASTI: {
         int overflow = 0;
         long at = PyLong_CheckExact(item) ? PyLong_AsLongAndOverflow(item, &overflow) : -1;
@@ -238,12 +257,20 @@ static int is_null(const struct saved *saved, Py_ssize_t i)
     return PyBytes_AS_STRING(saved->nulls)[i / 8] >> i % 8 & 1;
 }
 
-/* What goes into slot i; borrowed. */
-static PyObject *saved_item(const struct saved *saved, _PyInterpreterFrame *frame, Py_ssize_t i, char kind)
+/* CPython from 3.13 on: where `x.append(...)` was called often, the interpreter takes list.append for a method that has
+ * its list beside it, and does not look whether that is NULL. */
+static int is_lone_append(const struct saved *saved, Py_ssize_t i, const char *kinds)
 {
-    if (!is_null(saved, i))
-        return PyTuple_GET_ITEM(saved->items, i);
-    return kind == SLOT_CELL ? closure_cell(frame, (int)i) : NULL;
+    return FRAME_CALLABLE_FIRST && i + 1 < PyTuple_GET_SIZE(saved->items) && kinds[i + 1] == SLOT_MAYBE &&
+           is_null(saved, i + 1) && PyTuple_GET_ITEM(saved->items, i) == saved->module->list_append;
+}
+
+/* What goes into slot i; borrowed. */
+static PyObject *saved_item(const struct saved *saved, _PyInterpreterFrame *frame, Py_ssize_t i, const char *kinds)
+{
+    if (is_null(saved, i))
+        return kinds[i] == SLOT_CELL ? closure_cell(frame, (int)i) : NULL;
+    return is_lone_append(saved, i, kinds) ? saved->module->list_append_twin : PyTuple_GET_ITEM(saved->items, i);
 }
 
 static int take_apart(PyObject *state, struct saved *saved)
@@ -254,7 +281,7 @@ static int take_apart(PyObject *state, struct saved *saved)
         saved->items = PyTuple_GET_ITEM(state, 2);
         saved->handled = PyTuple_GET_ITEM(state, 3);
         if (PyLong_CheckExact(saved->ip) && PyBytes_CheckExact(saved->nulls) && PyTuple_CheckExact(saved->items) &&
-            (saved->handled == Py_None || PyExceptionInstance_Check(saved->handled)))
+            is_handled(saved->handled))
             return 0;
     }
     PyErr_SetString(PyExc_ValueError, "damaged state: not a saved frame");
@@ -274,12 +301,34 @@ static int check_saved(const struct saved *saved, _PyInterpreterFrame *frame, Py
         return -1;
     }
     for (Py_ssize_t i = 0; i < depth; i++) {
-        if (!slot_fits((enum slot_kind)kinds[i], saved_item(saved, frame, i, kinds[i]), code)) {
+        if (!slot_fits((enum slot_kind)kinds[i], saved_item(saved, frame, i, kinds), code)) {
             refuse_slot(code, i);
             return -1;
         }
     }
     return 0;
+}
+
+/* The items with a copy of each list of exceptions: the interpreter relies on what is in it, and something else might
+ * hold the list that was saved, and change it. A new reference. */
+static PyObject *own_lists(PyObject *items, PyObject *shape)
+{
+    const char *kinds = PyBytes_AS_STRING(shape) + 1;
+    Py_ssize_t count = PyTuple_GET_SIZE(items);
+
+    if (count != PyBytes_GET_SIZE(shape) - 1 || memchr(kinds, SLOT_RAISED, (size_t)count) == NULL)
+        return Py_NewRef(items);
+    PyObject *owned = PyTuple_New(count);
+    for (Py_ssize_t i = 0; owned != NULL && i < count; i++) {
+        PyObject *item = PyTuple_GET_ITEM(items, i);
+        int is_list = kinds[i] == SLOT_RAISED && PyList_CheckExact(item);
+        PyObject *own = is_list ? PyList_GetSlice(item, 0, PyList_GET_SIZE(item)) : Py_NewRef(item);
+        if (own == NULL)
+            Py_CLEAR(owned);
+        else
+            PyTuple_SET_ITEM(owned, i, own);
+    }
+    return owned;
 }
 
 static int suspended_state(const char *shape)
@@ -301,7 +350,7 @@ static void put_in_place(PyGenObject *generator, const struct saved *saved, PyOb
     layout_set_depth(frame, depth);
     for (int i = 0; i < depth; i++) {
         PyObject *before = slots[i];
-        slots[i] = Py_XNewRef(saved_item(saved, frame, i, PyBytes_AS_STRING(shape)[i + 1]));
+        slots[i] = Py_XNewRef(saved_item(saved, frame, i, PyBytes_AS_STRING(shape) + 1));
         Py_XDECREF(before);
     }
     Py_XSETREF(generator->gi_exc_state.exc_value, saved->handled == Py_None ? NULL : Py_NewRef(saved->handled));
@@ -325,10 +374,16 @@ PyObject *frame_restore(PyObject *module, PyObject *const *args, Py_ssize_t coun
         PyErr_SetString(PyExc_RuntimeError, "Cannot restore into a frame that was run before");
         return NULL;
     }
-    shape = frame_shape(PyModule_GetState(module), layout_code(layout_frame(generator)), saved.ip);
+    saved.module = PyModule_GetState(module);
+    shape = frame_shape(saved.module, layout_code(layout_frame(generator)), saved.ip);
     if (shape == NULL)
         return NULL;
     Py_INCREF(shape);
+    saved.items = own_lists(saved.items, shape);
+    if (saved.items == NULL) {
+        Py_DECREF(shape);
+        return NULL;
+    }
     Py_BEGIN_CRITICAL_SECTION(generator);
     if (generator->gi_frame_state != FRAME_CREATED)
         PyErr_SetString(PyExc_RuntimeError, "Cannot restore into a frame that was run before");
@@ -337,6 +392,7 @@ PyObject *frame_restore(PyObject *module, PyObject *const *args, Py_ssize_t coun
         result = Py_NewRef(Py_None);
     }
     Py_END_CRITICAL_SECTION();
+    Py_DECREF(saved.items);
     Py_DECREF(shape);
     return result;
 }

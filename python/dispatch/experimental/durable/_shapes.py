@@ -11,7 +11,7 @@ A shape is bytes. The first says how the frame is suspended: `c` before its firs
     N  NULL                            X  an exception or None
     M  any object, or NULL             P  offset of an instruction, an int
     C  a cell                          L  D  S  T  a list, dict, set, tuple of exactly that class
-    I  an iterator
+    I  an iterator                     R  a list of exceptions or None (what `except*` has to raise again)
 
 A letter is only ever wrong in the direction of `O` and `M`, which accept more: a kind that is not followed (the
 result of an operation that is not named below) becomes `O`.
@@ -232,6 +232,8 @@ def _stack_effect(instruction: dis.Instruction, arg: int, net: int, stack: str) 
     if net < 0:
         left = stack[: len(stack) + net]
         return left[:-1] + made if left else left
+    if name == "BUILD_LIST" and stack.endswith("EE"):  # the exception, and the copy that `except*` splits
+        made = "R"
     if name in _BUILT and net > 0:
         return stack + made
     kept = stack[:-1]
