@@ -140,7 +140,10 @@ static PyObject *get_state(PyObject *module, PyObject *object)
     PyGenObject *generator = frame_generator(object);
 
     (void)module;
-    return generator != NULL ? PyLong_FromLong(generator->gi_frame_state) : NULL;
+    if (generator == NULL)
+        return NULL;
+    int state = generator->gi_frame_state;
+    return PyLong_FromLong(state > FRAME_EXECUTING ? FRAME_CLEARED : state);
 }
 
 static PyObject *get_stack_at(PyObject *module, PyObject *const *args, Py_ssize_t count)

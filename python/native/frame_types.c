@@ -162,7 +162,8 @@ static PyObject *am_await(PyObject *self)
     if (wrapper == NULL)
         return NULL;
     PyObject *args[] = {NULL, wrapper, it->registered, self};
-    PyObject *awaiter = PyObject_Vectorcall(module->generator_class, args + 1, 3 | PY_VECTORCALL_ARGUMENTS_OFFSET, NULL);
+    size_t count = 3 | PY_VECTORCALL_ARGUMENTS_OFFSET;
+    PyObject *awaiter = PyObject_Vectorcall(module->generator_class, args + 1, count, NULL);
     Py_DECREF(wrapper);
     return awaiter;
 }

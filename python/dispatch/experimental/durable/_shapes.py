@@ -158,6 +158,8 @@ class _Analysis:
             return self.variable_effect(name, arg, variables, stack)
         if name in _UNTOUCHED:
             return point
+        if name == "BUILD_LIST" and self.starts_groups(at, stack):
+            return _Point(variables, stack + "R")
         net = dis.stack_effect(instruction.opcode, instruction.arg, jump=jump)
         if name in _POPS:
             return _Point(variables, stack[: len(stack) + net])
@@ -192,6 +194,13 @@ class _Analysis:
             if kinds[arg] == "M" and name != "LOAD_CLOSURE":
                 kinds[arg] = "O"
         return _Point("".join(kinds), stack)
+
+    def starts_groups(self, at: int, stack: str) -> bool:
+        """Whether the list built here collects what `except*` is to raise again; a copy of the exception, which it will
+        split, is made just before it, or (3.12) behind it."""
+        following = self.instructions[at + 1]
+        copies = following.opname == "COPY" and following.arg == 2 and stack.endswith("E")
+        return self.instructions[at].arg == 0 and (copies or stack.endswith("EE"))
 
     def awaits(self, at: int) -> bool:
         """Whether the YIELD_VALUE at this index is one of a `yield from` or `await`: its RESUME says so."""
@@ -232,8 +241,6 @@ def _stack_effect(instruction: dis.Instruction, arg: int, net: int, stack: str) 
     if net < 0:
         left = stack[: len(stack) + net]
         return left[:-1] + made if left else left
-    if name == "BUILD_LIST" and stack.endswith("EE"):  # the exception, and the copy that `except*` splits
-        made = "R"
     if name in _BUILT and net > 0:
         return stack + made
     kept = stack[:-1]

@@ -97,7 +97,8 @@ class DurableCoroutine(frame.CoroutineBase, Coroutine[_YieldT, _SendT, _ReturnT]
     __slots__ = ()
 
     def throw(self, typ: Any, val: Any = None, tb: TracebackType | None = None, /) -> _YieldT:
-        return _throw(self.coroutine, typ, val, tb)
+        result: _YieldT = _throw(self.coroutine, typ, val, tb)
+        return result
 
     def __setstate__(self, state: Any) -> None:
         _restore(self.coroutine, state)
@@ -143,7 +144,8 @@ class DurableGenerator(frame.GeneratorBase, Generator[_YieldT, _SendT, _ReturnT]
     __slots__ = ()
 
     def throw(self, typ: Any, val: Any = None, tb: TracebackType | None = None, /) -> _YieldT:
-        return _throw(self.generator, typ, val, tb)
+        result: _YieldT = _throw(self.generator, typ, val, tb)
+        return result
 
     def __setstate__(self, state: Any) -> None:
         _restore(self.generator, state)

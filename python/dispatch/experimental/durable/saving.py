@@ -279,7 +279,7 @@ def _load_traceback(saved: dict[str, Any]) -> Any:
 
 if TracebackType not in copyreg.dispatch_table:
     copyreg.pickle(TracebackType, _reduce_traceback)
-copyreg.pickle(CellType, _reduce_cell)  # type: ignore[arg-type]
+copyreg.pickle(CellType, _reduce_cell)
 copyreg.pickle(GeneratorType, _reduce_frame)
 copyreg.pickle(CoroutineType, _reduce_frame)
 copyreg.pickle(_CoroutineWrapper, _reduce_wrapper)
