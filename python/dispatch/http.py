@@ -151,6 +151,7 @@ class Dispatch(Application):
         self._function_registry = registry
         self._verification_key = parse_verification_key(verification_key, endpoint=registry.endpoint)
         self.add_routes([web.post(RUN_PATH, self.handle_run_request)])
+        self._own_shape = self._shape()
 
     def __call__(self, request: Any, client_address: Any, server: Any) -> FunctionServiceHTTPRequestHandler:  # type: ignore[override]
         """Handles a connection of http.server."""
@@ -170,12 +171,15 @@ class Dispatch(Application):
             return make_error_response(error.status, error.code, error.message)
         return web.Response(content_type="application/proto", body=body)
 
+    def _shape(self) -> tuple[int, ...]:
+        """How much there is of what a program may add."""
+        hooks = (self.on_startup, self.on_shutdown, self.on_cleanup, self.on_response_prepare, self.cleanup_ctx)
+        return (len(self.router.routes()), len(self.middlewares), len(self._subapps), *map(len, hooks))
+
     @property
     def _is_plain(self) -> bool:
         """Whether it does nothing but what the endpoint in C does."""
-        has_routes = len(self.router.routes()) != 1 or len(self._subapps) > 0
-        has_hooks = self.on_startup or self.on_shutdown or self.on_cleanup or self.on_response_prepare
-        return type(self) is Dispatch and not (has_routes or self.middlewares or has_hooks or len(self.cleanup_ctx))
+        return type(self) is Dispatch and self._shape() == self._own_shape
 
 
 class FunctionServiceHTTPRequestHandler(BaseHTTPRequestHandler):

@@ -8,6 +8,7 @@ import pytest
 from aiohttp import web
 
 import dispatch.test
+from dispatch._endpoint import CoreEndpoint
 from dispatch.function import Registry
 from dispatch.http import Dispatch, Server
 
@@ -52,14 +53,18 @@ Looped.__test__ = False
 
 class TestCoreEndpoint(Looped):
     def make(self, reg: Registry) -> Server:
-        return Server("127.0.0.1", 0, Dispatch(reg))
+        server = Server("127.0.0.1", 0, Dispatch(reg))
+        assert isinstance(server._make_backend(), CoreEndpoint)
+        return server
 
 
 class TestAIOHTTP(Looped):
     def make(self, reg: Registry) -> Server:
         app = Dispatch(reg)
         app.router.add_get("/health", self.health)  # a route of the program's own: then aiohttp serves
-        return Server("127.0.0.1", 0, app)
+        server = Server("127.0.0.1", 0, app)
+        assert not isinstance(server._make_backend(), CoreEndpoint)
+        return server
 
     async def health(self, request: web.Request) -> web.Response:
         return web.Response(text="ok")
