@@ -1,4 +1,4 @@
-/* dispatch.experimental.durable.frame: the frames of suspended generators and coroutines, part by part. */
+/* dispatch.experimental.durable.frame: the module, and what its other parts share. */
 #include "frame.h"
 
 /* The only class whose layout no header shows: what it wraps is what its collector support visits. */
@@ -28,283 +28,72 @@ PyGenObject *frame_generator(PyObject *object)
     return (PyGenObject *)found;
 }
 
-/* The shapes of code, from the table or made now; borrowed from the table. */
-static PyObject *shapes_of(struct frame_module *module, PyCodeObject *code)
+/* A new reference to what dict has for key; NULL without an exception if it has nothing. */
+static PyObject *find_in(PyObject *dict, PyObject *key)
 {
-    PyObject *analysis = NULL, *shapes = NULL, *entry = NULL;
-    PyObject *key = PyLong_FromVoidPtr(code);
+    PyObject *value;
 
-    if (key == NULL)
-        return NULL;
-    PyObject *known = PyDict_GetItemWithError(module->shapes, key);
-    if (known != NULL || PyErr_Occurred())
-        goto cleanup;
-    if (PyDict_GET_SIZE(module->shapes) >= FRAME_SHAPES_MAX)
-        PyDict_Clear(module->shapes);
-    analysis = PyImport_ImportModule("dispatch.experimental.durable._shapes");
+#if PY_VERSION_HEX >= 0x030d0000
+    return PyDict_GetItemRef(dict, key, &value) < 0 ? NULL : value;
+#else
+    value = PyDict_GetItemWithError(dict, key);
+    return Py_XNewRef(value);
+#endif
+}
+
+/* The shapes of a code object that is not in the table; puts them there. A new reference. */
+static PyObject *make_shapes(struct frame_module *module, PyCodeObject *code, PyObject *key)
+{
+    PyObject *entry = NULL, *shapes = NULL;
+    PyObject *analysis = PyImport_ImportModule("dispatch.experimental.durable._shapes");
+
     if (analysis == NULL)
-        goto cleanup;
+        return NULL;
     shapes = PyObject_CallMethod(analysis, "suspended_shapes", "O", (PyObject *)code);
+    Py_DECREF(analysis);
     if (shapes == NULL)
-        goto cleanup;
+        return NULL;
     if (!PyDict_CheckExact(shapes)) {
         PyErr_SetString(PyExc_TypeError, "suspended_shapes() did not return a dict");
-        goto cleanup;
+        Py_CLEAR(shapes);
+        return NULL;
     }
+    if (PyDict_GET_SIZE(module->shapes) >= FRAME_SHAPES_MAX)
+        PyDict_Clear(module->shapes);
     entry = PyTuple_Pack(2, (PyObject *)code, shapes);
-    if (entry != NULL && PyDict_SetItem(module->shapes, key, entry) == 0)
-        known = entry;
-cleanup:
-    Py_DECREF(key);
-    Py_XDECREF(analysis);
-    Py_XDECREF(shapes);
+    if (entry == NULL || PyDict_SetItem(module->shapes, key, entry) < 0)
+        Py_CLEAR(shapes);
     Py_XDECREF(entry);
-    return known != NULL ? PyTuple_GET_ITEM(known, 1) : NULL;
+    return shapes;
+}
+
+static PyObject *shapes_of(struct frame_module *module, PyCodeObject *code)
+{
+    PyObject *key = PyLong_FromVoidPtr(code), *shapes = NULL;
+    PyObject *known = key != NULL ? find_in(module->shapes, key) : NULL;
+
+    if (known != NULL)
+        shapes = Py_NewRef(PyTuple_GET_ITEM(known, 1));
+    else if (!PyErr_Occurred())
+        shapes = make_shapes(module, code, key);
+    Py_XDECREF(known);
+    Py_XDECREF(key);
+    return shapes;
 }
 
 PyObject *frame_shape(struct frame_module *module, PyCodeObject *code, PyObject *ip)
 {
     PyObject *shapes = shapes_of(module, code);
-    PyObject *shape = shapes != NULL ? PyDict_GetItemWithError(shapes, ip) : NULL;
+    PyObject *shape = shapes != NULL ? find_in(shapes, ip) : NULL;
 
+    Py_XDECREF(shapes);
     if (shape == NULL && !PyErr_Occurred())
         PyErr_SetString(PyExc_ValueError, "damaged state: no frame of this function is suspended there");
     if (shape != NULL && (!PyBytes_CheckExact(shape) || PyBytes_GET_SIZE(shape) <= code->co_nlocalsplus)) {
         PyErr_SetString(PyExc_TypeError, "a shape of suspended_shapes() is not bytes, or too short");
-        return NULL;
+        Py_CLEAR(shape);
     }
     return shape;
-}
-
-/* The generator in object if its frame can be read (or changed); NULL with the exception that says why not. */
-static PyGenObject *open_frame(PyObject *object, const char *verb)
-{
-    PyGenObject *generator = frame_generator(object);
-
-    if (generator == NULL)
-        return NULL;
-    if (generator->gi_frame_state > FRAME_EXECUTING)
-        PyErr_Format(PyExc_RuntimeError, "Cannot %s cleared frame", verb);
-    else if (generator->gi_frame_state == FRAME_EXECUTING)
-        PyErr_Format(PyExc_RuntimeError, "Cannot %s executing frame", verb);
-    else
-        return generator;
-    return NULL;
-}
-
-static int count_is(Py_ssize_t count, Py_ssize_t wanted)
-{
-    if (count != wanted)
-        PyErr_Format(PyExc_TypeError, "expected %zd arguments, got %zd", wanted, count);
-    return count == wanted;
-}
-
-/* An argument that is an int; -2 with an exception if it is none, -1 if it is out of any range. */
-static int int_argument(PyObject *value)
-{
-    long number = PyLong_AsLong(value);
-
-    if (number == -1 && PyErr_Occurred()) {
-        if (!PyErr_ExceptionMatches(PyExc_OverflowError))
-            return -2;
-        PyErr_Clear();
-    }
-    return number < 0 || number > INT_MAX ? -1 : (int)number;
-}
-
-static PyObject *get_ip(PyObject *module, PyObject *object)
-{
-    PyGenObject *generator = open_frame(object, "access");
-
-    (void)module;
-    return generator != NULL ? PyLong_FromLong(layout_ip(layout_frame(generator))) : NULL;
-}
-
-static PyObject *get_sp(PyObject *module, PyObject *object)
-{
-    PyGenObject *generator = open_frame(object, "access");
-
-    (void)module;
-    return generator != NULL ? PyLong_FromLong(layout_depth(layout_frame(generator))) : NULL;
-}
-
-/* Blocks are in the exception table since CPython 3.11: a frame has none. */
-static PyObject *get_bp(PyObject *module, PyObject *object)
-{
-    (void)module;
-    return open_frame(object, "access") != NULL ? PyLong_FromLong(0) : NULL;
-}
-
-static PyObject *get_state(PyObject *module, PyObject *object)
-{
-    PyGenObject *generator = frame_generator(object);
-
-    (void)module;
-    if (generator == NULL)
-        return NULL;
-    int state = generator->gi_frame_state;
-    return PyLong_FromLong(state > FRAME_EXECUTING ? FRAME_CLEARED : state);
-}
-
-static PyObject *get_stack_at(PyObject *module, PyObject *const *args, Py_ssize_t count)
-{
-    (void)module;
-    if (!count_is(count, 2))
-        return NULL;
-    PyGenObject *generator = open_frame(args[0], "access");
-    int index = generator != NULL ? int_argument(args[1]) : -2;
-    if (index == -2)
-        return NULL;
-    _PyInterpreterFrame *frame = layout_frame(generator);
-    if (index < 0 || index >= layout_depth(frame)) {
-        PyErr_SetString(PyExc_IndexError, "Index out of bounds");
-        return NULL;
-    }
-    PyObject *item = layout_slots(frame)[index];
-    return PyTuple_Pack(2, item == NULL ? Py_True : Py_False, item == NULL ? Py_None : item);
-}
-
-static PyObject *get_block_at(PyObject *module, PyObject *const *args, Py_ssize_t count)
-{
-    (void)module;
-    if (!count_is(count, 2) || open_frame(args[0], "access") == NULL || int_argument(args[1]) == -2)
-        return NULL;
-    PyErr_SetString(PyExc_IndexError, "Index out of bounds");
-    return NULL;
-}
-
-static PyObject *get_function(PyObject *module, PyObject *object)
-{
-    PyGenObject *generator = open_frame(object, "access");
-
-    (void)module;
-    if (generator == NULL)
-        return NULL;
-    PyObject *function = layout_function(layout_frame(generator));
-    return Py_NewRef(function != NULL ? function : Py_None);
-}
-
-static PyObject *set_ip(PyObject *module, PyObject *const *args, Py_ssize_t count)
-{
-    if (!count_is(count, 2))
-        return NULL;
-    PyGenObject *generator = open_frame(args[0], "mutate");
-    if (generator == NULL || int_argument(args[1]) == -2)
-        return NULL;
-    _PyInterpreterFrame *frame = layout_frame(generator);
-    if (frame_shape(PyModule_GetState(module), layout_code(frame), args[1]) == NULL)
-        return NULL;
-    layout_set_ip(frame, int_argument(args[1]));
-    Py_RETURN_NONE;
-}
-
-static PyObject *set_sp(PyObject *module, PyObject *const *args, Py_ssize_t count)
-{
-    (void)module;
-    if (!count_is(count, 2))
-        return NULL;
-    PyGenObject *generator = open_frame(args[0], "mutate");
-    int depth = generator != NULL ? int_argument(args[1]) : -2;
-    if (depth == -2)
-        return NULL;
-    _PyInterpreterFrame *frame = layout_frame(generator);
-    PyCodeObject *code = layout_code(frame);
-    if (depth < code->co_nlocalsplus || depth > code->co_nlocalsplus + code->co_stacksize) {
-        PyErr_SetString(PyExc_IndexError, "Stack pointer out of bounds");
-        return NULL;
-    }
-    while (layout_depth(frame) > depth) {
-        int top = layout_depth(frame) - 1;
-        PyObject *item = layout_slots(frame)[top];
-        layout_set_depth(frame, top);
-        Py_XDECREF(item);
-    }
-    while (layout_depth(frame) < depth) {
-        layout_slots(frame)[layout_depth(frame)] = NULL;
-        layout_set_depth(frame, layout_depth(frame) + 1);
-    }
-    Py_RETURN_NONE;
-}
-
-static PyObject *set_bp(PyObject *module, PyObject *const *args, Py_ssize_t count)
-{
-    (void)module;
-    if (!count_is(count, 2) || open_frame(args[0], "mutate") == NULL)
-        return NULL;
-    int depth = int_argument(args[1]);
-    if (depth == 0)
-        Py_RETURN_NONE;
-    if (depth != -2)
-        PyErr_SetString(PyExc_IndexError, "Block pointer out of bounds");
-    return NULL;
-}
-
-static PyObject *set_stack_at(PyObject *module, PyObject *const *args, Py_ssize_t count)
-{
-    (void)module;
-    if (!count_is(count, 4))
-        return NULL;
-    if (!PyBool_Check(args[2])) {
-        PyErr_SetString(PyExc_TypeError, "Expected a boolean indicating whether to unset the stack object");
-        return NULL;
-    }
-    PyGenObject *generator = open_frame(args[0], "mutate");
-    int index = generator != NULL ? int_argument(args[1]) : -2;
-    if (index == -2)
-        return NULL;
-    _PyInterpreterFrame *frame = layout_frame(generator);
-    if (index < 0 || index >= layout_depth(frame)) {
-        PyErr_SetString(PyExc_IndexError, "Index out of bounds");
-        return NULL;
-    }
-    PyObject *before = layout_slots(frame)[index];
-    layout_slots(frame)[index] = args[2] == Py_True ? NULL : Py_NewRef(args[3]);
-    Py_XDECREF(before);
-    Py_RETURN_NONE;
-}
-
-static PyObject *set_block_at(PyObject *module, PyObject *const *args, Py_ssize_t count)
-{
-    (void)module;
-    if (!count_is(count, 3) || open_frame(args[0], "mutate") == NULL || int_argument(args[1]) == -2)
-        return NULL;
-    PyErr_SetString(PyExc_IndexError, "Index out of bounds");
-    return NULL;
-}
-
-static int is_live_state(long state)
-{
-    return state >= FRAME_CREATED && state < FRAME_EXECUTING;
-}
-
-/* The last step of copying a frame part by part: the parts must fit each other. */
-static PyObject *set_state(PyObject *module, PyObject *const *args, Py_ssize_t count)
-{
-    if (!count_is(count, 2))
-        return NULL;
-    long state = PyLong_AsLong(args[1]);
-    if (state == -1 && PyErr_Occurred())
-        return NULL;
-    if (state == FRAME_CLEARED) {
-        PyErr_SetString(PyExc_RuntimeError, "Cannot set frame state to FRAME_CLEARED");
-        return NULL;
-    }
-    PyGenObject *generator = open_frame(args[0], "mutate");
-    if (generator == NULL)
-        return NULL;
-    _PyInterpreterFrame *frame = layout_frame(generator);
-    PyObject *ip = PyLong_FromLong(layout_ip(frame));
-    PyObject *shape = ip != NULL ? frame_shape(PyModule_GetState(module), layout_code(frame), ip) : NULL;
-    Py_XDECREF(ip);
-    if (shape == NULL || !frame_fits(generator, PyBytes_AS_STRING(shape), PyBytes_GET_SIZE(shape)))
-        return NULL;
-    char at = PyBytes_AS_STRING(shape)[0];
-    if (!is_live_state(state) || state != (at == 'c' ? FRAME_CREATED : layout_suspended(at == 'f'))) {
-        PyErr_SetString(PyExc_ValueError, "Invalid frame state");
-        return NULL;
-    }
-    generator->gi_frame_state = (int8_t)state;
-    Py_RETURN_NONE;
 }
 
 /* What the base classes need of function.py, which is imported after this module. */
@@ -312,8 +101,10 @@ static PyObject *configure(PyObject *module, PyObject *const *args, Py_ssize_t c
 {
     struct frame_module *state = PyModule_GetState(module);
 
-    if (!count_is(count, 5))
+    if (count != 5) {
+        PyErr_Format(PyExc_TypeError, "expected 5 arguments, got %zd", count);
         return NULL;
+    }
     Py_XSETREF(state->generator_class, Py_NewRef(args[0]));
     Py_XSETREF(state->new_generator, Py_NewRef(args[1]));
     Py_XSETREF(state->new_coroutine, Py_NewRef(args[2]));
@@ -329,19 +120,6 @@ static PyMethodDef methods[] = {
     {"restore", FAST(frame_restore), "restore(object, state) into a generator or coroutine that was never run"},
     {"discard", frame_discard, METH_O, "discard(object) -> what a frame held that is ended without running it"},
     {"configure", FAST(configure), "configure(generator_class, new_generator, new_coroutine, await_, trace)"},
-    {"get_frame_function", get_function, METH_O, "Function that the frame runs."},
-    {"get_frame_ip", get_ip, METH_O, "Instruction pointer, byte offset in co_code."},
-    {"get_frame_sp", get_sp, METH_O, "Number of slots in use: variables and stack."},
-    {"get_frame_bp", get_bp, METH_O, "Number of blocks: always 0."},
-    {"get_frame_state", get_state, METH_O, "State of the frame: below 0 if it can be saved."},
-    {"get_frame_stack_at", FAST(get_stack_at), "(is_null, object) of one slot."},
-    {"get_frame_block_at", FAST(get_block_at), "Always IndexError: there are no blocks."},
-    {"set_frame_ip", FAST(set_ip), "Set the instruction pointer."},
-    {"set_frame_sp", FAST(set_sp), "Set the number of slots in use."},
-    {"set_frame_bp", FAST(set_bp), "Accepts 0 only."},
-    {"set_frame_state", FAST(set_state), "Set the state of a frame whose parts are all set."},
-    {"set_frame_stack_at", FAST(set_stack_at), "Set or unset one slot."},
-    {"set_frame_block_at", FAST(set_block_at), "Always IndexError: there are no blocks."},
     {NULL, NULL, 0, NULL},
 };
 
@@ -368,7 +146,9 @@ static int module_exec(PyObject *module)
     state->str_identity = PyUnicode_InternFromString("identity");
     if (state->shapes == NULL || state->str_await == NULL || state->str_identity == NULL)
         return -1;
-    return find_append(state) < 0 ? -1 : frame_add_types(module);
+    if (find_append(state) < 0 || PyModule_AddFunctions(module, frame_access_methods) < 0)
+        return -1;
+    return frame_add_types(module);
 }
 
 static int module_traverse(PyObject *module, visitproc visit, void *arg)

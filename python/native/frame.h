@@ -1,8 +1,10 @@
 /* The parts of the extension module dispatch.experimental.durable.frame.
  *
- * frame.c       the module, and access to single parts of a frame
- * frame_state.c a whole suspended frame as one tuple, and back
- * frame_types.c the base classes of DurableCoroutine and DurableGenerator
+ * frame.c          the module, and the shapes of frames
+ * frame_access.c   a frame part by part
+ * frame_save.c     a whole suspended frame as one tuple; its end
+ * frame_restore.c  a frame from such a tuple
+ * frame_types.c    the base classes of DurableCoroutine and DurableGenerator
  *
  * Everything is called with the GIL held (or, in a free-threaded build, takes the generator's own lock).
  * Functions that return a PyObject * return a new reference, or NULL with an exception set.
@@ -11,6 +13,9 @@
 #define DISPATCH_FRAME_H
 
 #include "frame_layout.h"
+
+/* Parts of a saved frame; frame_save.c says which. */
+#define FRAME_STATE_PARTS 4
 
 /* Codes with a known shape that are kept; the table is emptied when it is full. */
 #define FRAME_SHAPES_MAX 4096
@@ -31,6 +36,12 @@ struct frame_module {
 /* The module that type, or a base of it, was made by; NULL with TypeError. */
 struct frame_module *frame_state_of_type(PyTypeObject *type);
 
+/* Functions of the module that are in frame_access.c. */
+extern PyMethodDef frame_access_methods[];
+
+/* The cell of the function's closure that belongs into slot i, or NULL if it is no free variable; borrowed. */
+PyObject *frame_closure_cell(_PyInterpreterFrame *frame, int i);
+
 /* Adds CoroutineBase and GeneratorBase to the module; -1 with an exception. */
 int frame_add_types(PyObject *module);
 
@@ -39,7 +50,7 @@ int frame_add_types(PyObject *module);
 PyGenObject *frame_generator(PyObject *object);
 
 /* The shape of a frame of code that is suspended at ip: bytes, described in _shapes.py; NULL with ValueError if
- * no frame can be suspended there. Borrowed from the module, which keeps it until the next call. */
+ * no frame can be suspended there. A new reference. */
 PyObject *frame_shape(struct frame_module *module, PyCodeObject *code, PyObject *ip);
 
 /* save(object), restore(object, state) and discard(object) of the module, documented in frame.pyi. */
