@@ -1,10 +1,10 @@
-"""Saves and restores a coroutine of 10 nested frames; with the path of another interpreter, runs there as well.
+"""Saves and restores a coroutine of 10 nested frames; with the path of another interpreter, runs there as
+well.
 
     python bench/durable.py [other/python ...]
 
-Prints the median time of dumps + loads, and of one resumption of the restored coroutine, in microseconds. The other
-interpreters may have another package `dispatch`: only what both have is used.
-"""
+Prints the median time of dumps + loads, and of one resumption of the restored coroutine, in microseconds. The
+other interpreters may have another package `dispatch`: only what both have is used. """
 
 from __future__ import annotations
 
@@ -84,8 +84,8 @@ def main() -> None:
     for other in sys.argv[1:]:
         environment = {**os.environ, "DURABLE_BENCH_JSON": "1"}
         environment.pop("PYTHONPATH", None)
-        output = subprocess.run([other, __file__], env=environment, check=True, capture_output=True, text=True).stdout
-        rows[other] = json.loads(output)
+        run = subprocess.run([other, __file__], env=environment, check=True, capture_output=True, text=True)
+        rows[other] = json.loads(run.stdout)
     for name, row in rows.items():
         print(name, "  ".join(f"{what} {value:.1f}" for what, value in row.items()))
 

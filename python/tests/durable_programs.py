@@ -1,5 +1,5 @@
-"""Programs of test_durable_*.py: each is suspended many times, in the middle of something. They yield numbers and are
-sent back the number plus 100; what they return shows whether all went on as it should."""
+"""Programs of test_durable_*.py: each is suspended many times, in the middle of something. They yield numbers
+and are sent back the number plus 100; what they return shows whether all went on as it should."""
 
 from __future__ import annotations
 
@@ -377,7 +377,8 @@ closure_over("kept")
 
 
 def drive(running: Any, sends: int | None = None) -> tuple[list[Any], Any]:
-    """Runs to the end, or for so many steps: what was yielded, and what was returned. Nothing is lost in between."""
+    """Runs to the end, or for so many steps: what was yielded, and what was returned. Nothing is lost in
+    between."""
     yielded: list[Any] = []
     value = None
     while sends is None or len(yielded) < sends:

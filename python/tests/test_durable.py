@@ -9,6 +9,7 @@ import pickle
 import subprocess
 import sys
 import tracemalloc
+import types
 import weakref
 from pathlib import Path
 from types import MethodType
@@ -105,7 +106,8 @@ def test_a_durable_function_is_pickled_by_its_key() -> None:
 
 def test_a_durable_function_of_a_class_is_a_method() -> None:
     account = Account()
-    assert isinstance(account.add, MethodType) and isinstance(durable(account.add.__func__.__wrapped__), DurableFunction)
+    assert isinstance(account.add, MethodType)
+    assert isinstance(durable(account.add.__func__.__wrapped__), DurableFunction)
     coroutine = suspended(account.add(3))
     copy = pickle.loads(pickle.dumps((coroutine, account)))
     with pytest.raises(StopIteration) as stop:
@@ -166,7 +168,13 @@ def test_a_function_that_only_moved_takes_its_states() -> None:
 
 @pytest.mark.parametrize(
     "change",
-    [("x + 1", "x + 2"), ("x + 1", "x - 1"), ("x + 1", "y + 1"), ("pause(1)", "other(1)"), ("main()", "main(z)")],
+    [
+        ("x + 1", "x + 2"),
+        ("x + 1", "x - 1"),
+        ("x + 1", "y + 1"),
+        ("pause(1)", "other(1)"),
+        ("main()", "main(z)"),
+    ],
 )
 def test_a_changed_function_refuses_its_states(change: tuple[str, str]) -> None:
     state = pickle.dumps(suspended(function_of(MAIN)()))
@@ -271,6 +279,26 @@ def test_discarding_runs_nothing() -> None:
     del coroutine
     gc.collect()
     assert log == [] and gone() is None
+
+
+def test_discarding_goes_through_what_types_coroutine_makes() -> None:
+    log: list[str] = []
+
+    @types.coroutine
+    @durable
+    def waits() -> Any:
+        try:
+            yield 1
+        finally:
+            log.append("ran")
+
+    @durable
+    async def outer_of_waits() -> None:
+        await waits()
+
+    discard(suspended(outer_of_waits()))
+    gc.collect()
+    assert log == []
 
 
 def test_one_object_in_several_frames_stays_one() -> None:

@@ -1,4 +1,5 @@
-"""States that no frame left behind: each is refused, or leads to an ordinary exception or result, never to a crash."""
+"""States that no frame left behind: each is refused, or leads to an ordinary exception or result, never to a
+crash."""
 
 from __future__ import annotations
 
@@ -18,13 +19,16 @@ ROUNDS = int(os.environ.get("DURABLE_FUZZ_ROUNDS", "40"))
 """Forged states per suspension of a program."""
 
 def strange() -> list[Any]:
-    """Objects of all sorts, made anew: an exception that is raised again and again holds what it went through."""
+    """Objects of all sorts, made anew: an exception that is raised again and again holds what it went
+    through."""
     values: list[Any] = [None, 0, -1, 2**70, True, 1.5, "text", b"\xff", (), [], {}, set(), iter(())]
     return [*values, ValueError("forged"), ValueError, object(), len, int, type, strange.__code__]
 
 
 def wrapped(durable_object: Any) -> Any:
-    return durable_object.coroutine if isinstance(durable_object, DurableCoroutine) else durable_object.generator
+    if isinstance(durable_object, DurableCoroutine):
+        return durable_object.coroutine
+    return durable_object.generator
 
 
 def fresh_of(durable_object: Any) -> Any:
@@ -35,11 +39,13 @@ def forge(state: Any, dice: random.Random) -> Any:
     ip, nulls, items, handled = state
     what = dice.randrange(10)
     if what == 0:
-        ip = dice.choice([ip + dice.choice([-2, -1, 1, 2, 4]), dice.randrange(400), -1, 2**40, "ip", None, True])
+        near = ip + dice.choice([-2, -1, 1, 2, 4])
+        ip = dice.choice([near, dice.randrange(400), -1, 2**40, "ip", None, True])
     elif what == 1:
         bits = bytearray(nulls or bytes((len(items) + 7) // 8))
         bits[dice.randrange(len(bits))] ^= 1 << dice.randrange(8)
-        nulls = dice.choice([bytes(bits), bytes(bits)[:-1], bytes(bits) + b"\1", b"\xff" * len(bits), None, "nulls"])
+        some = bytes(bits)
+        nulls = dice.choice([some, some[:-1], some + b"\1", b"\xff" * len(bits), None, "nulls"])
     elif what == 2:
         items = dice.choice([items[:-1], (*items, dice.choice(strange())), (), list(items), None])
     elif what == 3:
@@ -53,7 +59,8 @@ def forge(state: Any, dice: random.Random) -> Any:
         for _ in range(dice.choice([1, 1, 2])):
             changed[dice.randrange(len(changed))] = dice.choice([*strange(), *items])
         items = tuple(changed)
-    return dice.choice([(ip, nulls, items, handled)] * 20 + [(ip, nulls, items), [ip, nulls, items, handled], None])
+    forged = (ip, nulls, items, handled)
+    return dice.choice([forged] * 20 + [forged[:3], list(forged), None])
 
 
 def run_forged(fresh: Any, state: Any) -> bool:

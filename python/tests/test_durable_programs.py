@@ -63,7 +63,11 @@ def test_goes_on_in_another_process() -> None:
     cases = [case for name in PROGRAMS for case in saved_everywhere(name)]
     handed = pickle.dumps([(state, last) for state, last, _ in cases])
     run = subprocess.run(
-        [sys.executable, "-c", ELSEWHERE], input=handed, capture_output=True, cwd=Path(__file__).parent, check=False
+        [sys.executable, "-c", ELSEWHERE],
+        input=handed,
+        capture_output=True,
+        cwd=Path(__file__).parent,
+        check=False,
     )
     assert run.returncode == 0, run.stderr.decode()
     assert pickle.loads(run.stdout) == [expected for _, _, expected in cases]

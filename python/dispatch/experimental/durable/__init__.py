@@ -10,11 +10,11 @@
     copy = pickle.loads(pickle.dumps(running))
     next(copy)                                     # 1
 
-A state can be loaded where the same function is decorated with `@durable` under the same qualified name and has the
-same code, by the same version of CPython; otherwise loading raises `dispatch.error.IncompatibleStateError`.
-What the function holds (variables, and what it is in the middle of: iterators, `async with`, handled exceptions) is
-pickled with it; what its own closure and module hold is not, it is that of the process that loads.
-"""
+A state can be loaded where the same function is decorated with `@durable` under the same qualified name and
+has the same code, by the same version of CPython; otherwise loading raises
+`dispatch.error.IncompatibleStateError`. What the function holds (variables, and what it is in the middle of:
+iterators, `async with`, handled exceptions) is pickled with it; what its own closure and module hold is not,
+it is that of the process that loads. """
 
 from .errors import ChangedFunctionError, DamagedStateError, SaveError, UnknownFunctionError
 from .function import DurableCoroutine, DurableFunction, DurableGenerator, durable

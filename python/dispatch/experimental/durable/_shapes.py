@@ -1,11 +1,11 @@
 """What the frame of a generator or coroutine holds where it can be suspended.
 
-The interpreter trusts its bytecode: `FOR_ITER` takes what lies on the stack for an iterator without looking. So a
-frame that is made from data must be compared with what the code would have left there, and that is found here, by
-following all paths through the code once and noting the kind of each slot.
+The interpreter trusts its bytecode: `FOR_ITER` takes what lies on the stack for an iterator without looking.
+So a frame that is made from data must be compared with what the code would have left there, and that is found
+here, by following all paths through the code once and noting the kind of each slot.
 
-A shape is bytes. The first says how the frame is suspended: `c` before its first instruction, `y` at a `yield`,
-`f` at a `yield from` or `await`. Then one letter for each slot, variables first, then the stack:
+A shape is bytes. The first says how the frame is suspended: `c` before its first instruction, `y` at a
+`yield`, `f` at a `yield from` or `await`. Then one letter for each slot, variables first, then the stack:
 
     O  any object                      E  an exception
     N  NULL                            X  an exception or None
@@ -13,9 +13,8 @@ A shape is bytes. The first says how the frame is suspended: `c` before its firs
     C  a cell                          L  D  S  T  a list, dict, set, tuple of exactly that class
     I  an iterator                     R  a list of exceptions or None (what `except*` has to raise again)
 
-A letter is only ever wrong in the direction of `O` and `M`, which accept more: a kind that is not followed (the
-result of an operation that is not named below) becomes `O`.
-"""
+A letter is only ever wrong in the direction of `O` and `M`, which accept more: a kind that is not followed
+(the result of an operation that is not named below) becomes `O`. """
 
 from __future__ import annotations
 
@@ -32,7 +31,8 @@ _AFTER_YIELD = sys.version_info >= (3, 13)
 """Whether the saved instruction of a suspended frame is the one behind `YIELD_VALUE` (frame_layout.h)."""
 
 _CALLABLE_FIRST = sys.version_info >= (3, 13)
-"""Whether a call finds `callable, self or NULL` on the stack; before 3.13 it was `method or NULL, callable`."""
+"""Whether a call finds `callable, self or NULL` on the stack; before 3.13 it was `method or NULL,
+callable`."""
 
 _JUMPS = frozenset(dis.hasjrel) | frozenset(dis.hasjabs)
 _ENDS = frozenset(
@@ -44,22 +44,27 @@ _UNTOUCHED = frozenset(
     " DELETE_NAME DELETE_GLOBAL DELETE_DEREF SETUP_ANNOTATIONS".split()
 )
 _POPS = frozenset(
-    "POP_TOP END_FOR POP_ITER STORE_NAME STORE_GLOBAL STORE_DEREF STORE_ATTR STORE_SUBSCR STORE_SLICE DELETE_ATTR"
+    "POP_TOP END_FOR POP_ITER STORE_NAME STORE_GLOBAL STORE_DEREF STORE_ATTR STORE_SUBSCR STORE_SLICE"
+    " DELETE_ATTR"
     " DELETE_SUBSCR POP_EXCEPT LIST_APPEND SET_ADD MAP_ADD LIST_EXTEND SET_UPDATE DICT_UPDATE DICT_MERGE"
     " POP_JUMP_IF_TRUE POP_JUMP_IF_FALSE POP_JUMP_IF_NONE POP_JUMP_IF_NOT_NONE"
-    " POP_JUMP_FORWARD_IF_TRUE POP_JUMP_FORWARD_IF_FALSE POP_JUMP_FORWARD_IF_NONE POP_JUMP_FORWARD_IF_NOT_NONE"
+    " POP_JUMP_FORWARD_IF_TRUE POP_JUMP_FORWARD_IF_FALSE POP_JUMP_FORWARD_IF_NONE"
+    " POP_JUMP_FORWARD_IF_NOT_NONE"
     " POP_JUMP_BACKWARD_IF_TRUE POP_JUMP_BACKWARD_IF_FALSE POP_JUMP_BACKWARD_IF_NONE"
-    " POP_JUMP_BACKWARD_IF_NOT_NONE JUMP_IF_TRUE_OR_POP JUMP_IF_FALSE_OR_POP END_ASYNC_FOR RETURN_VALUE".split()
+    " POP_JUMP_BACKWARD_IF_NOT_NONE JUMP_IF_TRUE_OR_POP JUMP_IF_FALSE_OR_POP END_ASYNC_FOR"
+    " RETURN_VALUE".split()
 )
 _PUSHES = frozenset(
     "LOAD_NAME LOAD_DEREF LOAD_CLASSDEREF LOAD_BUILD_CLASS LOAD_ASSERTION_ERROR LOAD_LOCALS LOAD_SMALL_INT"
     " LOAD_COMMON_CONSTANT LOAD_SPECIAL GET_ANEXT GET_LEN MATCH_MAPPING MATCH_SEQUENCE MATCH_KEYS IMPORT_FROM"
     " WITH_EXCEPT_START FOR_ITER".split()
 )
-_BUILT = {"BUILD_LIST": "L", "BUILD_MAP": "D", "BUILD_CONST_KEY_MAP": "D", "BUILD_SET": "S", "BUILD_TUPLE": "T"}
-_BUILT |= {"LIST_TO_TUPLE": "T", "GET_ITER": "I", "PREP_RERAISE_STAR": "X"}
+_BUILT = {"BUILD_LIST": "L", "BUILD_MAP": "D", "BUILD_CONST_KEY_MAP": "D", "BUILD_SET": "S"}
+_BUILT |= {"BUILD_TUPLE": "T", "LIST_TO_TUPLE": "T", "GET_ITER": "I", "PREP_RERAISE_STAR": "X"}
 _METHOD_LOADS = {("LOAD_METHOD", 1), ("LOAD_ATTR", 1), ("LOAD_SUPER_ATTR", -1)}
 _INTRINSICS = {("CALL_INTRINSIC_1", "INTRINSIC_LIST_TO_TUPLE"): "T"}
+_INTRINSICS_312 = {("CALL_INTRINSIC_1", 6): "INTRINSIC_LIST_TO_TUPLE"}
+_INTRINSICS_312 |= {("CALL_INTRINSIC_2", 1): "INTRINSIC_PREP_RERAISE_STAR"}
 _INTRINSICS |= {("CALL_INTRINSIC_2", "INTRINSIC_PREP_RERAISE_STAR"): "X"}
 
 
@@ -118,7 +123,9 @@ class _Analysis:
         """Whether the first variable, the `.0` of a comprehension, goes to FOR_ITER as it is."""
         real = [i for i in self.instructions if i.opname != "EXTENDED_ARG"]
         pairs = zip(real, real[1:], strict=False)
-        return any(i.opname.startswith("LOAD_FAST") and i.arg == 0 and j.opname == "FOR_ITER" for i, j in pairs)
+        return any(
+            i.opname.startswith("LOAD_FAST") and i.arg == 0 and j.opname == "FOR_ITER" for i, j in pairs
+        )
 
     def reach(self, at: int, point: _Point) -> None:
         before = self.points.get(at)
@@ -196,8 +203,8 @@ class _Analysis:
         return _Point("".join(kinds), stack)
 
     def starts_groups(self, at: int, stack: str) -> bool:
-        """Whether the list built here collects what `except*` is to raise again; a copy of the exception, which it will
-        split, is made just before it, or (3.12) behind it."""
+        """Whether the list built here collects what `except*` is to raise again; a copy of the exception,
+        which it will split, is made just before it, or (3.12) behind it."""
         following = self.instructions[at + 1]
         copies = following.opname == "COPY" and following.arg == 2 and stack.endswith("E")
         return self.instructions[at].arg == 0 and (copies or stack.endswith("EE"))
@@ -252,9 +259,7 @@ def _intrinsic_name(instruction: dis.Instruction) -> str:
         return ""
     if sys.version_info >= (3, 13):
         return instruction.argrepr
-    return {("CALL_INTRINSIC_1", 6): "INTRINSIC_LIST_TO_TUPLE", ("CALL_INTRINSIC_2", 1): "INTRINSIC_PREP_RERAISE_STAR"}.get(
-        (instruction.opname, instruction.arg or 0), ""
-    )
+    return _INTRINSICS_312.get((instruction.opname, instruction.arg or 0), "")
 
 
 def _stored(kind: str) -> str:

@@ -8,8 +8,8 @@ from dispatch.error import IncompatibleStateError
 
 
 class SaveError(pickle.PicklingError, TypeError):
-    """A suspended function holds something that cannot be saved; the text names the function, the variable and the
-    line. `__cause__` is the error of the object itself."""
+    """A suspended function holds something that cannot be saved; the text names the function, the variable
+    and the line. `__cause__` is the error of the object itself."""
 
 
 class UnknownFunctionError(IncompatibleStateError, KeyError):

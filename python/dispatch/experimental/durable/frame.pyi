@@ -1,10 +1,9 @@
 """Frames of suspended generators and coroutines, the C extension. Its functions also take the object that
 `coroutine.__await__()` returns.
 
-Errors: TypeError for any other object, RuntimeError `Cannot access cleared frame` (or `mutate`; or `executing`
-instead of `cleared`) for a frame that is finished (or runs), IndexError for a place that a frame does not have,
-ValueError for what would make a frame that the interpreter cannot run.
-"""
+Errors: TypeError for any other object, RuntimeError `Cannot access cleared frame` (or `mutate`; or
+`executing` instead of `cleared`) for a frame that is finished (or runs), IndexError for a place that a frame
+does not have, ValueError for what would make a frame that the interpreter cannot run. """
 
 from collections.abc import Callable, Coroutine, Generator
 from types import FunctionType
@@ -30,7 +29,9 @@ class GeneratorBase:
     generator: Any
     registered_fn: Any
     wrapped_coroutine: Any
-    def __init__(self, generator: Any, registered_fn: Any, coroutine: Any, *args: Any, **kwargs: Any) -> None: ...
+    def __init__(
+        self, generator: Any, registered_fn: Any, coroutine: Any, *args: Any, **kwargs: Any
+    ) -> None: ...
     def __iter__(self) -> Any: ...
     def __next__(self) -> Any: ...
     def send(self, value: Any, /) -> Any: ...
@@ -45,20 +46,20 @@ def configure(
     trace: Callable[..., Any] | None,
     /,
 ) -> None:
-    """What the two classes need of function.py: the class of what awaits a coroutine, the functions that their pickles
-    name, and what is told each frame that is saved."""
+    """What the two classes need of function.py: the class of what awaits a coroutine, the functions that
+    their pickles name, and what is told each frame that is saved."""
 
 def save(object: _Suspended, /) -> _State | None:
     """State of a suspended frame: instruction, unbound slots, variables and stack, exception being handled.
     None if it is finished."""
 
 def restore(object: _Suspended, state: _State, /) -> None:
-    """Puts a state into a generator or coroutine of the same function that was never run. ValueError, and no change,
-    if the state does not fit the function; RuntimeError if the frame was run."""
+    """Puts a state into a generator or coroutine of the same function that was never run. ValueError, and no
+    change, if the state does not fit the function; RuntimeError if the frame was run."""
 
 def discard(object: _Suspended, /) -> tuple[Any, ...]:
-    """Ends a suspended frame without running anything of it. What it held, which the caller should discard before it
-    lets go of it; nothing if it is finished."""
+    """Ends a suspended frame without running anything of it. What it held, which the caller should discard
+    before it lets go of it; nothing if it is finished."""
 
 def get_frame_function(object: _Suspended, /) -> FunctionType: ...
 def get_frame_ip(object: _Suspended, /) -> int: ...

@@ -18,7 +18,14 @@ from typing import Any, TypeVar
 
 from . import frame
 from .errors import DamagedStateError, UnknownFunctionError
-from .registry import Identity, RegisteredFunction, find_function, lookup_function, register_function, unregister_function
+from .registry import (
+    Identity,
+    RegisteredFunction,
+    find_function,
+    lookup_function,
+    register_function,
+    unregister_function,
+)
 from .trace import TRACE, print_frame
 
 _YieldT = TypeVar("_YieldT", covariant=True)
@@ -27,21 +34,22 @@ _ReturnT = TypeVar("_ReturnT", covariant=True)
 
 
 class DurableFunction:
-    """A function whose generators and coroutines can be saved. Pickled, it is its key. As an attribute of a class it
-    is a method, as functions are."""
+    """A function whose generators and coroutines can be saved. Pickled, it is its key. As an attribute of a
+    class it is a method, as functions are."""
 
     registered_fn: RegisteredFunction
 
     def __init__(self, fn: FunctionType) -> None:
-        """Registers `fn` under its qualified name. ValueError if the module has another function of that name."""
+        """Registers `fn` under its qualified name. ValueError if the module has another function of that
+        name."""
         self.registered_fn = register_function(fn)
         if self.registered_fn.durable is None:
             self.registered_fn.durable = self
         functools.update_wrapper(self, fn)
 
     def __call__(self, *args: Any, **kwargs: Any) -> Any:
-        """Calls the function: a generator comes as DurableGenerator, a coroutine as DurableCoroutine, anything else as
-        it is. NotImplementedError for an asynchronous generator."""
+        """Calls the function: a generator comes as DurableGenerator, a coroutine as DurableCoroutine,
+        anything else as it is. NotImplementedError for an asynchronous generator."""
         result = self.registered_fn.fn(*args, **kwargs)
         if type(result) is CoroutineType:
             return DurableCoroutine(result, self.registered_fn)
@@ -75,7 +83,8 @@ def _load_function(key: str) -> DurableFunction:
 
 
 def durable(fn: Callable[..., Any]) -> Any:
-    """Decorator that makes a function durable (see DurableFunction); of a bound method, the function behind it.
+    """Decorator that makes a function durable (see DurableFunction); of a bound method, the function behind
+    it.
 
     Raises TypeError for anything but a function or method, ValueError if another function has its name.
     """
@@ -90,9 +99,9 @@ def durable(fn: Callable[..., Any]) -> Any:
 class DurableCoroutine(frame.CoroutineBase, Coroutine[_YieldT, _SendT, _ReturnT]):
     """A coroutine that can be pickled while it is suspended; it behaves as the one it wraps.
 
-    `DurableCoroutine(coroutine, registered_fn, *args, **kwargs)`: the arguments the function was called with are
-    accepted and not needed. Awaiting it runs a DurableGenerator. What runs at each step is in native/frame_types.c.
-    """
+    `DurableCoroutine(coroutine, registered_fn, *args, **kwargs)`: the arguments the function was called with
+    are accepted and not needed. Awaiting it runs a DurableGenerator. What runs at each step is in
+    native/frame_types.c. """
 
     __slots__ = ()
 
@@ -135,11 +144,11 @@ class DurableCoroutine(frame.CoroutineBase, Coroutine[_YieldT, _SendT, _ReturnT]
 
 
 class DurableGenerator(frame.GeneratorBase, Generator[_YieldT, _SendT, _ReturnT]):
-    """A generator that can be pickled while it is suspended, or what `__await__` of a DurableCoroutine returns.
+    """A generator that can be pickled while it is suspended, or what `__await__` of a DurableCoroutine
+    returns.
 
-    `DurableGenerator(generator, registered_fn, coroutine, *args, **kwargs)`: `coroutine` is the DurableCoroutine that is
-    awaited, or None; the arguments are accepted and not needed.
-    """
+    `DurableGenerator(generator, registered_fn, coroutine, *args, **kwargs)`: `coroutine` is the
+    DurableCoroutine that is awaited, or None; the arguments are accepted and not needed. """
 
     __slots__ = ()
 

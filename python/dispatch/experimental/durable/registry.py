@@ -1,14 +1,12 @@
 """The durable functions of this process, by name, and the identity of their code.
 
-A saved state names its function and the hash of the function's code; it is loaded only where a function of that name
-has that hash. The hash covers what the interpreter runs (byte code, constants, names, exception handlers, also of the
-functions inside, and the version of CPython) and nothing that only tells where it stands: a function that moved to
-another line or file is still the same.
-"""
+A saved state names its function and the hash of the function's code; it is loaded only where a function of
+that name has that hash. The hash covers what the interpreter runs (byte code, constants, names, exception
+handlers, also of the functions inside, and the version of CPython) and nothing that only tells where it
+stands: a function that moved to another line or file is still the same. """
 
 from __future__ import annotations
 
-import hashlib
 import importlib
 import sys
 from importlib.util import MAGIC_NUMBER
@@ -21,7 +19,8 @@ Identity = tuple[str, str, str, int]
 """What a state says of its function: key, hash, and the file and line it had, which go into messages only."""
 
 CodePath = tuple[int, ...]
-"""Where the code of a comprehension or local function is: indexes of constants, from the outermost function inwards."""
+"""Where the code of a comprehension or local function is: indexes of constants, from the outermost function
+inwards."""
 
 _DECORATORS_MAX = 100
 
@@ -54,8 +53,8 @@ class RegisteredFunction:
         return self._identity
 
     def suspended(self) -> Any:
-        """A generator or coroutine of the function that was not started, with None for each argument: a call runs
-        nothing of the function, its variables are set afterwards."""
+        """A generator or coroutine of the function that was not started, with None for each argument: a call
+        runs nothing of the function, its variables are set afterwards."""
         if self._placeholders is None:
             self._placeholders = placeholders(self.fn.__code__)
         args, kwargs = self._placeholders
@@ -75,8 +74,9 @@ _inner: dict[int, tuple[RegisteredFunction, CodePath]] = {}
 
 
 def register_function(fn: FunctionType) -> RegisteredFunction:
-    """Makes a function known under its qualified name; again for the same function gives the same object. If a function
-    of another module has that name already, the key is the module's name, a colon, and the qualified name.
+    """Makes a function known under its qualified name; again for the same function gives the same object. If
+    a function of another module has that name already, the key is the module's name, a colon, and the
+    qualified name.
 
     Raises ValueError if another function of the same module has that name.
     """
@@ -129,7 +129,8 @@ def find_function(identity: Identity) -> RegisteredFunction:
             return function
     known = known or (same_name[0] if same_name else _find_plain(key))
     if known is None:
-        raise UnknownFunctionError(f"no durable function {key!r} here; its state was saved at {filename}:{lineno}")
+        where = f"{filename}:{lineno}"
+        raise UnknownFunctionError(f"no durable function {key!r} here; its state was saved at {where}")
     if known.identity[1] != saved_hash:
         raise ChangedFunctionError(
             f"function {key!r} ({known.filename}:{known.lineno}) has changed since its state was saved"
@@ -139,8 +140,8 @@ def find_function(identity: Identity) -> RegisteredFunction:
 
 
 def find_running(fn: FunctionType) -> tuple[RegisteredFunction, CodePath] | None:
-    """The known function that contains the code of `fn`, and where in its constants (nowhere if it is its own code).
-    A function of a module needs no decorator for this. None if it cannot be found again by name."""
+    """The known function that contains the code of `fn`, and where in its constants (nowhere if it is its own
+    code). A function of a module needs no decorator for this. None if it cannot be found again by name."""
     code = fn.__code__
     known = _functions.get(code.co_qualname)
     if known is not None and known.fn.__code__ is code:
@@ -213,7 +214,7 @@ def placeholders(code: CodeType) -> tuple[tuple[None, ...], dict[str, None]]:
 
 def code_hash(code: CodeType) -> str:
     """`sha256:` and 64 hexadecimal digits over everything that the interpreter would run."""
-    return "sha256:" + hashlib.sha256(repr((MAGIC_NUMBER, sys.version_info[:2], _digest(code))).encode()).hexdigest()
+    return "sha256:" + _sha256(repr((MAGIC_NUMBER, sys.version_info[:2], _digest(code))))
 
 
 def _digest(code: CodeType) -> str:
@@ -231,11 +232,18 @@ def _digest(code: CodeType) -> str:
         code.co_stacksize,
         [_constant(value) for value in code.co_consts],
     )
-    return hashlib.sha256(repr(parts).encode("utf-8", "surrogatepass")).hexdigest()
+    return _sha256(repr(parts))
+
+
+def _sha256(text: str) -> str:
+    import hashlib
+
+    return hashlib.sha256(text.encode("utf-8", "surrogatepass")).hexdigest()
 
 
 def _constant(value: object) -> object:
-    """A constant as something whose repr is the same in each process, with its class: 1, 1.0 and True differ."""
+    """A constant as something whose repr is the same in each process, with its class: 1, 1.0 and True
+    differ."""
     if isinstance(value, CodeType):
         return "code", _digest(value)
     if isinstance(value, tuple):

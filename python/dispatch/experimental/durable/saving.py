@@ -1,17 +1,17 @@
 """What else plain pickle needs to save frames, errors that say which variable cannot be saved, and `discard`.
 
-Reducers are registered with `copyreg` for cells and tracebacks, and for the generators and coroutines that turn up inside durable
-functions without being durable themselves: those of comprehensions and of local functions (their code is a constant of
-a durable function), and those of plain functions that can be imported by name.
-"""
+Reducers are registered with `copyreg` for cells and tracebacks, and for the generators and coroutines that
+turn up inside durable functions without being durable themselves: those of comprehensions and of local
+functions (their code is a constant of a durable function), and those of plain functions that can be imported
+by name. """
 
 from __future__ import annotations
 
 import copyreg
 import gc
-import inspect
 import io
 import pickle
+import types
 import weakref
 from collections.abc import Iterator
 from types import CellType, CoroutineType, FunctionType, GeneratorType, TracebackType
@@ -40,14 +40,19 @@ def _wrapper_type() -> type:
 
 
 _CoroutineWrapper = _wrapper_type()
+_GeneratorWrapper = types._GeneratorWrapper  # type: ignore[attr-defined]  # what types.coroutine() makes
+_CO_NESTED = 0x10
+"""`inspect.CO_NESTED`, without an import that takes longer than the rest of this package."""
+
 _FRAMES = (GeneratorType, CoroutineType)
-_HOLDERS = (DurableCoroutine, DurableGenerator, _CoroutineWrapper, CellType, list, tuple, dict, set)
+_WRAPPERS = (DurableCoroutine, DurableGenerator, _CoroutineWrapper, _GeneratorWrapper)
+_HOLDERS = (*_WRAPPERS, CellType, list, tuple, dict, set)
 """Classes through which `discard` looks for suspended frames."""
 
 
 def dumps(obj: Any, protocol: int = pickle.HIGHEST_PROTOCOL) -> bytes:
-    """As `pickle.dumps`, but if a suspended function holds something that cannot be pickled, raises SaveError, which
-    names the function, the variable and the line."""
+    """As `pickle.dumps`, but if a suspended function holds something that cannot be pickled, raises
+    SaveError, which names the function, the variable and the line."""
     try:
         return pickle.dumps(obj, protocol)
     except Exception as error:
@@ -58,8 +63,8 @@ def dumps(obj: Any, protocol: int = pickle.HIGHEST_PROTOCOL) -> bytes:
 
 
 def explain(obj: Any, error: Exception) -> Exception:
-    """The SaveError that says which variable of which suspended function made pickling `obj` fail with `error`; `error`
-    itself if none did."""
+    """The SaveError that says which variable of which suspended function made pickling `obj` fail with
+    `error`; `error` itself if none did."""
     probe = _Probe(io.BytesIO(), pickle.HIGHEST_PROTOCOL)
     try:
         probe.dump(obj)
@@ -68,7 +73,8 @@ def explain(obj: Any, error: Exception) -> Exception:
             place = _unsaveable(suspended)
             if place is not None:
                 where = f"{code_of(suspended).co_filename}:{line_of(suspended)}"
-                return SaveError(f"cannot save function {code_of(suspended).co_qualname!r}: {place} at {where}: {error}")
+                name = code_of(suspended).co_qualname
+                return SaveError(f"cannot save function {name!r}: {place} at {where}: {error}")
     return error
 
 
@@ -120,8 +126,9 @@ def _can_pickle(item: Any) -> bool:
 
 
 def discard(obj: Any) -> None:
-    """Ends a suspended durable generator or coroutine, and those that it holds, without running anything of them: no
-    `finally`, no `__aexit__`. For one that was saved and goes on elsewhere. RuntimeError if it runs."""
+    """Ends a suspended durable generator or coroutine, and those that it holds, without running anything of
+    them: no `finally`, no `__aexit__`. For one that was saved and goes on elsewhere. RuntimeError if it
+    runs."""
     pending = [obj]
     seen = {}
     while pending:
@@ -187,7 +194,8 @@ def _closure(function: FunctionType, around: FunctionType) -> _Closure:
 
 
 class _LocalFunction:
-    """Pickled in the place of a local function, which pickle itself only knows by name; loads as the function."""
+    """Pickled in the place of a local function, which pickle itself only knows by name; loads as the
+    function."""
 
     __slots__ = ("function",)
 
@@ -201,16 +209,17 @@ class _LocalFunction:
             raise TypeError("a local function went away while it was saved")
         registered, path = found
         extra = (function.__defaults__, function.__kwdefaults__, function.__dict__ or None)
-        return _new_function, (registered.identity, path, _closure(function, registered.fn)), extra, None, None, _set_extra
+        recipe = (registered.identity, path, _closure(function, registered.fn))
+        return _new_function, recipe, extra, None, None, _set_extra
 
 
 _stand_ins: weakref.WeakKeyDictionary[FunctionType, _LocalFunction] = weakref.WeakKeyDictionary()
 
 
 def stand_in(value: Any) -> Any:
-    """What is saved for a value that a frame or cell holds: the value, or for a local function what loads as one. The
-    same object each time, so that a pickle holds it once."""
-    if type(value) is not FunctionType or not value.__code__.co_flags & inspect.CO_NESTED:
+    """What is saved for a value that a frame or cell holds: the value, or for a local function what loads as
+    one. The same object each time, so that a pickle holds it once."""
+    if type(value) is not FunctionType or not value.__code__.co_flags & _CO_NESTED:
         return value
     found = find_running(value)
     if found is None or not found[1]:
@@ -266,12 +275,14 @@ def _set_frame(fresh: Any, state: Any) -> None:
 
 
 def _reduce_traceback(traceback: TracebackType) -> tuple[Any, ...]:
-    import tblib  # type: ignore[import-untyped]  # a matter of failures only
+    import tblib  # type: ignore[import-untyped]
 
     return _load_traceback, (tblib.Traceback(traceback).to_dict(),)
 
 
 def _load_traceback(saved: dict[str, Any]) -> Any:
+    import tblib
+
     import tblib
 
     return tblib.Traceback.from_dict(saved).as_traceback()

@@ -37,7 +37,8 @@ def print_frame(suspended: Any, state: Any, identity: tuple[str, str, str, int])
     """Prints what is saved of one frame to the standard output."""
     key, code_hash, filename, _ = identity
     code = code_of(suspended)
-    print(f"\n[DISPATCH] saving {code.co_qualname} ({filename}:{line_of(suspended)}), function {key} {code_hash}")
+    print(f"\n[DISPATCH] saving {code.co_qualname} ({filename}:{line_of(suspended)})")
+    print(f"  function = {key} {code_hash}")
     if state is None:
         print("  finished")
         return
