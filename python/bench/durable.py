@@ -4,7 +4,7 @@ well.
     python bench/durable.py [other/python ...]
 
 Prints the median time of dumps + loads, and of one resumption of the restored coroutine, in microseconds. The
-other interpreters may have another package `dispatch`: only what both have is used. """
+other interpreters may have another package `dispatch`: only what both have is used."""
 
 from __future__ import annotations
 

@@ -13,7 +13,7 @@ from durable_programs import PROGRAMS, drive, resume
 
 from dispatch.experimental.durable import discard
 
-ELSEWHERE = """
+ELSEWHERE ="""
 import pickle, sys
 from durable_programs import resume
 cases = pickle.load(sys.stdin.buffer)

@@ -14,7 +14,7 @@ A state can be loaded where the same function is decorated with `@durable` under
 has the same code, by the same version of CPython; otherwise loading raises
 `dispatch.error.IncompatibleStateError`. What the function holds (variables, and what it is in the middle of:
 iterators, `async with`, handled exceptions) is pickled with it; what its own closure and module hold is not,
-it is that of the process that loads. """
+it is that of the process that loads."""
 
 from .errors import ChangedFunctionError, DamagedStateError, SaveError, UnknownFunctionError
 from .function import DurableCoroutine, DurableFunction, DurableGenerator, durable

@@ -14,7 +14,7 @@ A shape is bytes. The first says how the frame is suspended: `c` before its firs
     I  an iterator                     R  a list of exceptions or None (what `except*` has to raise again)
 
 A letter is only ever wrong in the direction of `O` and `M`, which accept more: a kind that is not followed
-(the result of an operation that is not named below) becomes `O`. """
+(the result of an operation that is not named below) becomes `O`."""
 
 from __future__ import annotations
 

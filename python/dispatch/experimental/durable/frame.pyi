@@ -3,18 +3,23 @@
 
 Errors: TypeError for any other object, RuntimeError `Cannot access cleared frame` (or `mutate`; or
 `executing` instead of `cleared`) for a frame that is finished (or runs), IndexError for a place that a frame
-does not have, ValueError for what would make a frame that the interpreter cannot run. """
+does not have, ValueError for what would make a frame that the interpreter cannot run."""
 
 from collections.abc import Callable, Coroutine, Generator
 from types import FunctionType
 from typing import Any
 
+from typing_extensions import disjoint_base
+
 _Suspended = Generator[Any, Any, Any] | Coroutine[Any, Any, Any]
 _State = tuple[int, bytes, tuple[Any, ...], BaseException | None]
 
+@disjoint_base
 class CoroutineBase:
     """What DurableCoroutine is made of: a coroutine, and the function it runs."""
 
+    __name__: str
+    __qualname__: str
     coroutine: Any
     registered_fn: Any
     def __init__(self, coroutine: Any, registered_fn: Any, *args: Any, **kwargs: Any) -> None: ...
@@ -23,9 +28,12 @@ class CoroutineBase:
     def close(self) -> None: ...
     def __reduce__(self) -> tuple[Any, ...]: ...
 
+@disjoint_base
 class GeneratorBase:
     """What DurableGenerator is made of: a generator or what awaits a coroutine, and the function it runs."""
 
+    __name__: str
+    __qualname__: str
     generator: Any
     registered_fn: Any
     wrapped_coroutine: Any

@@ -101,7 +101,7 @@ class DurableCoroutine(frame.CoroutineBase, Coroutine[_YieldT, _SendT, _ReturnT]
 
     `DurableCoroutine(coroutine, registered_fn, *args, **kwargs)`: the arguments the function was called with
     are accepted and not needed. Awaiting it runs a DurableGenerator. What runs at each step is in
-    native/frame_types.c. """
+    native/frame_types.c."""
 
     __slots__ = ()
 
@@ -148,7 +148,7 @@ class DurableGenerator(frame.GeneratorBase, Generator[_YieldT, _SendT, _ReturnT]
     returns.
 
     `DurableGenerator(generator, registered_fn, coroutine, *args, **kwargs)`: `coroutine` is the
-    DurableCoroutine that is awaited, or None; the arguments are accepted and not needed. """
+    DurableCoroutine that is awaited, or None; the arguments are accepted and not needed."""
 
     __slots__ = ()
 

@@ -3,7 +3,7 @@
 A saved state names its function and the hash of the function's code; it is loaded only where a function of
 that name has that hash. The hash covers what the interpreter runs (byte code, constants, names, exception
 handlers, also of the functions inside, and the version of CPython) and nothing that only tells where it
-stands: a function that moved to another line or file is still the same. """
+stands: a function that moved to another line or file is still the same."""
 
 from __future__ import annotations
 

@@ -3,7 +3,7 @@
 Reducers are registered with `copyreg` for cells and tracebacks, and for the generators and coroutines that
 turn up inside durable functions without being durable themselves: those of comprehensions and of local
 functions (their code is a constant of a durable function), and those of plain functions that can be imported
-by name. """
+by name."""
 
 from __future__ import annotations
 
