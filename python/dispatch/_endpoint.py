@@ -43,7 +43,7 @@ class CoreEndpoint:
             raise OSError(error.args[2]) from None
         self._core = core
         self._url = core.url
-        self._runs = Runs(self._registry.functions.get, self._check if self._key is not None else None)
+        self._runs = Runs(core, self._registry.functions.get, self._check if self._key is not None else None)
         loop.add_reader(core.fileno(), self._on_events)
         port = urlsplit(self._url).port
         assert port is not None

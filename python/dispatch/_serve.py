@@ -8,7 +8,7 @@ from __future__ import annotations
 import asyncio
 import contextvars
 import logging
-import queue
+import os
 import sys
 import threading
 from collections.abc import Callable
@@ -16,6 +16,7 @@ from typing import TYPE_CHECKING, Any
 
 from google.protobuf.message import DecodeError
 
+from dispatch._eager import Starter
 from dispatch._function import AsyncFunction, PrimitiveFunction, registries
 from dispatch.error import IncompatibleStateError, InvalidArgumentError
 from dispatch.proto import Error, Input, Output
@@ -100,38 +101,54 @@ async def serve(find: Find, data: bytes) -> bytes:
 
 
 class Runs:
-    """Runs of a C endpoint or test server: coroutine functions in an event loop, plain ones on a pool of threads.
+    """Runs of a C endpoint or test server: coroutine functions in an event loop, plain ones on threads.
 
     Args:
+        core: where the runs come from.
         find: tells the function of a name.
         check: called with each run first; what it raises refuses the run.
     """
 
-    def __init__(self, find: Find, check: Callable[[_core.Run], None] | None = None):
+    def __init__(
+        self,
+        core: _core.Endpoint | _core.TestServer,
+        find: Find,
+        check: Callable[[_core.Run], None] | None = None,
+    ):
         self._loop = asyncio.get_running_loop()
         self._find = find
         self._check = check
         self._tasks: set[asyncio.Task[Any]] = set()
-        self._pool = Pool()
+        self._workers = Workers(core, self._decode, self._start_again)
+        self._starter = Starter(self._loop)
 
     def start(self, run: _core.Run) -> None:
         """Begins to answer a run. In the loop."""
         try:
-            if self._check is not None:
-                self._check(run)
-            function, request = decode(self._find, run.request)
+            function, request = self._decode(run)
         except Refusal as refusal:
             _refuse(run, refusal)
             return
         if isinstance(function, AsyncFunction) and function.plain is not None:
             # On the thread it is answered, too: the loop has nothing to do with it.
-            self._pool.submit((contextvars.copy_context(), run, function, request))
+            self._workers.submit(run, function.name)
             return
         coro = self._answer(run, function, request)
         if sys.version_info >= (3, 12):
             asyncio.Task(coro, loop=self._loop, eager_start=True)
+        elif isinstance(function, AsyncFunction):
+            self._starter.start(coro)
         else:
-            self._loop.create_task(coro)
+            self._loop.create_task(coro)  # a program's own code, to which its task is its own
+
+    def _decode(self, run: _core.Run) -> tuple[PrimitiveFunction, RunRequest]:
+        if self._check is not None:
+            self._check(run)
+        return decode(self._find, run.request)
+
+    def _start_again(self, run: _core.Run) -> None:
+        """From a thread: the function is not a plain one after all."""
+        self._loop.call_soon_threadsafe(self.start, run)
 
     async def _answer(self, run: _core.Run, function: PrimitiveFunction, request: RunRequest) -> None:
         task = asyncio.current_task()
@@ -148,64 +165,76 @@ class Runs:
 
     async def finish(self) -> None:
         """Waits until what has begun is answered."""
+        self._starter.close()
         while self._tasks:
             await asyncio.wait(self._tasks)
-        await asyncio.to_thread(self._pool.finish)
+        await asyncio.to_thread(self._workers.finish)
 
     async def cancel(self) -> None:
         """Gives up what has begun; plain functions end as they would."""
+        self._starter.close()
         for task in self._tasks:
             task.cancel()
         await asyncio.gather(*self._tasks, return_exceptions=True)
-        self._pool.abandon()
+        self._workers.stop()
 
 
-Job = tuple[contextvars.Context, "_core.Run", AsyncFunction[..., Any], RunRequest]
+class Workers:
+    """Threads for plain functions, started on demand.
 
+    The first run of a function comes through the loop, which tells the extension module that it is plain; from then on an
+    idle thread takes its runs at once. While none is idle they come through the loop as well.
+    """
 
-class Pool:
-    """Threads for plain functions, started on demand. Lighter than concurrent.futures: nobody waits for a result."""
+    THREADS_MAX = min(32, (os.cpu_count() or 1) + 4)
 
-    THREADS_MAX = 32
-
-    def __init__(self) -> None:
-        self._jobs: queue.SimpleQueue[Job | None] = queue.SimpleQueue()
-        self._lock = threading.Lock()
+    def __init__(
+        self,
+        core: _core.Endpoint | _core.TestServer,
+        decode: Callable[[_core.Run], tuple[PrimitiveFunction, RunRequest]],
+        start_again: Callable[[_core.Run], None],
+    ):
+        self._core = core
+        self._decode = decode
+        self._start_again = start_again
+        self._context = contextvars.copy_context()
+        self._known: set[str] = set()
         self._threads: list[threading.Thread] = []
-        self._n_idle = 0  # threads that wait, less the jobs that wait for them
 
-    def submit(self, job: Job) -> None:
-        """Hands a job to a thread. In the loop only."""
-        with self._lock:
-            self._n_idle -= 1
-            needs_thread = self._n_idle < 0 and len(self._threads) < self.THREADS_MAX
-        self._jobs.put(job)
-        if needs_thread:
+    def submit(self, run: _core.Run, name: str) -> None:
+        """Hands a run to a thread. In the loop only."""
+        if name not in self._known:
+            self._known.add(name)
+            self._core.learn_plain(name)
+        if self._core.give_plain(run) and len(self._threads) < self.THREADS_MAX:
             # Daemons: a function that never returns does not keep the program from ending.
             thread = threading.Thread(target=self._work, name=f"dispatch-{len(self._threads)}", daemon=True)
             self._threads.append(thread)
-            with self._lock:
-                self._n_idle += 1
             thread.start()
 
     def _work(self) -> None:
-        while (job := self._jobs.get()) is not None:
-            context, run, function, request = job
-            context.run(_answer_plain, run, function, request)
-            del job, context, run, function, request  # not until the next one
-            with self._lock:
-                self._n_idle += 1
+        while (run := self._core.take_plain()) is not None:
+            try:
+                function, request = self._decode(run)
+            except Refusal as refusal:
+                _refuse(run, refusal)
+            else:
+                if isinstance(function, AsyncFunction) and function.plain is not None:
+                    self._context.copy().run(_answer_plain, run, function, request)
+                else:
+                    self._start_again(run)
+                del function, request
+            del run  # not until the next one
 
     def finish(self) -> None:
-        """Waits until all jobs are done."""
-        self.abandon()
+        """Waits until all runs are answered."""
+        self.stop()
         for thread in self._threads:
             thread.join()
 
-    def abandon(self) -> None:
-        """The threads end after the jobs that are there; nobody waits for them."""
-        for _ in self._threads:
-            self._jobs.put(None)
+    def stop(self) -> None:
+        """The threads end after the runs that are there; nobody waits for them."""
+        self._core.stop_plain()
 
 
 def _answer_plain(run: _core.Run, function: AsyncFunction[..., Any], request: RunRequest) -> None:

@@ -78,6 +78,33 @@ PyObject *queue_take(struct queue *queue, struct core_state *state);
 /* Waits until there are events or the timeout is over; < 0 = none. 1 = there are; 0; -1 with an exception (a signal). */
 int queue_wait(struct queue *queue, double timeout);
 
+/* ---- runs of plain functions, for threads of Python that wait for them here ---- */
+
+/* More names take the way through the event loop. */
+#define WORKERS_NAMES_MAX 1024u
+
+struct workers {
+    pthread_mutex_t lock;
+    pthread_cond_t wake;
+    struct event *first, **last; /* runs */
+    size_t n_queued, n_idle;
+    char *names[WORKERS_NAMES_MAX]; /* of functions known to be plain: a hash table with open places */
+    bool is_stopping;
+};
+
+/* Zeroed before. */
+void workers_init(struct workers *workers);
+void workers_deinit(struct workers *workers);
+/* Any thread. Takes an EVENT_RUN if its function is known to be plain and a thread waits for it. */
+bool workers_offer(struct workers *workers, struct event *event);
+/* Queues a Run, which is used up, for the next thread. True when there are more runs than idle threads. */
+PyObject *workers_give(struct workers *workers, struct core_state *state, PyObject *run);
+/* From now on runs of that name may go to the threads. */
+PyObject *workers_learn(struct workers *workers, PyObject *name);
+/* Waits for a Run; None after the stop, when there are no more. */
+PyObject *workers_take(struct workers *workers, struct core_state *state);
+void workers_stop(struct workers *workers);
+
 /* ---- handles that may be closed while other threads use them ---- */
 
 struct guard {
@@ -104,5 +131,7 @@ PyTypeObject *core_client_type(PyObject *module);
 
 /* Takes the run; refuses it without memory. */
 PyObject *core_run_create(struct core_state *state, dr_run *run);
+/* What a Run stands for; it is answered then. NULL with TypeError or RuntimeError. */
+dr_run *core_run_take(struct core_state *state, PyObject *run);
 
 #endif

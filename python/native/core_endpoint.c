@@ -8,6 +8,7 @@ struct endpoint_object {
     struct guard guard; /* dr_endpoint */
     struct queue queue;
     bool has_queue;
+    struct workers workers;
 };
 
 /* On the endpoint's loop thread. */
@@ -21,7 +22,8 @@ static void on_run(void *arg, dr_run *run)
     }
     event->kind = EVENT_RUN;
     event->run = run;
-    queue_push(&self->queue, event);
+    if (!workers_offer(&self->workers, event))
+        queue_push(&self->queue, event);
 }
 
 static PyObject *endpoint_new(PyTypeObject *type, PyObject *args, PyObject *kwargs)
@@ -34,6 +36,7 @@ static PyObject *endpoint_new(PyTypeObject *type, PyObject *args, PyObject *kwar
     if (!self)
         return NULL;
     guard_init(&self->guard);
+    workers_init(&self->workers);
     self->has_queue = queue_init(&self->queue);
     if (!self->has_queue) {
         Py_DECREF(self);
@@ -72,6 +75,7 @@ static void endpoint_dealloc(struct endpoint_object *self)
     stop(self);
     if (self->has_queue)
         queue_deinit(&self->queue);
+    workers_deinit(&self->workers);
     guard_deinit(&self->guard);
     type->tp_free((PyObject *)self);
     Py_DECREF(type);
@@ -116,7 +120,34 @@ static PyObject *get_url(struct endpoint_object *self, void *closure)
     return url;
 }
 
+static PyObject *endpoint_learn_plain(struct endpoint_object *self, PyObject *name)
+{
+    return workers_learn(&self->workers, name);
+}
+
+static PyObject *endpoint_give_plain(struct endpoint_object *self, PyObject *run)
+{
+    return workers_give(&self->workers, core_state_of_type(Py_TYPE(self)), run);
+}
+
+static PyObject *endpoint_take_plain(struct endpoint_object *self, PyObject *unused)
+{
+    (void)unused;
+    return workers_take(&self->workers, core_state_of_type(Py_TYPE(self)));
+}
+
+static PyObject *endpoint_stop_plain(struct endpoint_object *self, PyObject *unused)
+{
+    (void)unused;
+    workers_stop(&self->workers);
+    Py_RETURN_NONE;
+}
+
 static PyMethodDef endpoint_methods[] = {
+    {"learn_plain", (PyCFunction)endpoint_learn_plain, METH_O, "learn_plain(name): its runs may go to take_plain()."},
+    {"give_plain", (PyCFunction)endpoint_give_plain, METH_O, "give_plain(run): for take_plain(); whether threads are wanting."},
+    {"take_plain", (PyCFunction)endpoint_take_plain, METH_NOARGS, "take_plain(): waits for a run of a plain function; None."},
+    {"stop_plain", (PyCFunction)endpoint_stop_plain, METH_NOARGS, "stop_plain(): take_plain() gives what is there, then None."},
     {"fileno", (PyCFunction)endpoint_fileno, METH_NOARGS, "fileno(): a descriptor, readable while there are events."},
     {"take", (PyCFunction)endpoint_take, METH_NOARGS, "take(): the events that have come."},
     {"wait", (PyCFunction)endpoint_wait, METH_VARARGS, "wait(timeout=-1): whether there are events."},

@@ -49,6 +49,18 @@ static PyObject *answered(void)
     return NULL;
 }
 
+dr_run *core_run_take(struct core_state *state, PyObject *object)
+{
+    if (!Py_IS_TYPE(object, state->run_type)) {
+        PyErr_Format(PyExc_TypeError, "expected a Run, not %.100s", Py_TYPE(object)->tp_name);
+        return NULL;
+    }
+    dr_run *run = take((struct run_object *)object);
+    if (!run)
+        (void)answered();
+    return run;
+}
+
 static PyObject *run_respond(struct run_object *self, PyObject *response)
 {
     Py_buffer bytes;

@@ -11,6 +11,7 @@ struct server_object {
     struct guard guard; /* dr_test_server */
     struct queue queue;
     bool has_queue;
+    struct workers workers;
     pthread_mutex_t lock;
     bool is_held;         /* under the lock */
     struct pending *all;  /* calls under way; under the lock */
@@ -58,7 +59,9 @@ static void on_run(void *arg, dr_run *run)
     }
     event->kind = EVENT_RUN;
     event->run = run;
-    queue_push(&((struct server_object *)arg)->queue, event); /* a run under way holds the clock by itself */
+    struct server_object *self = arg;
+    if (!workers_offer(&self->workers, event))
+        queue_push(&self->queue, event); /* a run under way holds the clock by itself */
 }
 
 static void finish(struct pending *pending)
@@ -158,6 +161,7 @@ static PyObject *server_new(PyTypeObject *type, PyObject *args, PyObject *kwargs
     if (!self)
         return NULL;
     guard_init(&self->guard);
+    workers_init(&self->workers);
     pthread_mutex_init(&self->lock, NULL);
     self->has_queue = queue_init(&self->queue);
     struct dr_test_options options = {.size = sizeof options,
@@ -199,6 +203,7 @@ static void server_dealloc(struct server_object *self)
     if (self->has_queue)
         queue_deinit(&self->queue);
     pthread_mutex_destroy(&self->lock);
+    workers_deinit(&self->workers);
     guard_deinit(&self->guard);
     type->tp_free((PyObject *)self);
     Py_DECREF(type);
@@ -502,7 +507,34 @@ static PyObject *get_url(struct server_object *self, void *closure)
     return text_of(self, dr_test_server_url);
 }
 
+static PyObject *server_learn_plain(struct server_object *self, PyObject *name)
+{
+    return workers_learn(&self->workers, name);
+}
+
+static PyObject *server_give_plain(struct server_object *self, PyObject *run)
+{
+    return workers_give(&self->workers, state_of(self), run);
+}
+
+static PyObject *server_take_plain(struct server_object *self, PyObject *unused)
+{
+    (void)unused;
+    return workers_take(&self->workers, state_of(self));
+}
+
+static PyObject *server_stop_plain(struct server_object *self, PyObject *unused)
+{
+    (void)unused;
+    workers_stop(&self->workers);
+    Py_RETURN_NONE;
+}
+
 static PyMethodDef server_methods[] = {
+    {"learn_plain", (PyCFunction)server_learn_plain, METH_O, "learn_plain(name): its runs may go to take_plain()."},
+    {"give_plain", (PyCFunction)server_give_plain, METH_O, "give_plain(run): for take_plain(); whether threads are wanting."},
+    {"take_plain", (PyCFunction)server_take_plain, METH_NOARGS, "take_plain(): waits for a run of a plain function; None."},
+    {"stop_plain", (PyCFunction)server_stop_plain, METH_NOARGS, "stop_plain(): take_plain() gives what is there, then None."},
     {"fileno", (PyCFunction)server_fileno, METH_NOARGS, "fileno(): a descriptor, readable while there are events."},
     {"take", (PyCFunction)server_take, METH_NOARGS, "take(): the events that have come."},
     {"wait", (PyCFunction)server_wait, METH_VARARGS, "wait(timeout=-1): whether there are events."},

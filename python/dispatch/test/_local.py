@@ -96,7 +96,7 @@ class LocalServer:
 
     async def __aenter__(self) -> LocalServer:
         self._loop = asyncio.get_running_loop()
-        self._runs = Runs(find_anywhere)
+        self._runs = Runs(self.core, find_anywhere)
         self._tokens = (_embedded.current.set(self), clock.set(self.core.now))
         if isinstance(self._loop, TestLoop):
             self._loop.idle_selector.server = self
