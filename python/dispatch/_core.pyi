@@ -1,7 +1,8 @@
 """libdispatchrun for Python (python/native/core.h). Not for programs: `dispatch` is."""
 
-from collections.abc import Buffer
 from typing import Any, Final, final
+
+from typing_extensions import Buffer
 
 class CoreError(Exception):
     """What the library refused. args: code (a number of its error table), name, message."""

@@ -108,11 +108,11 @@ class AsyncFunction(PrimitiveFunction, Generic[P, T]):
         """Of a function that is not async: it runs on a thread of a pool, and may block."""
 
         async def primitive(input: Input) -> Output:
-            return await asyncio.to_thread(function._call_plain, input)
+            return await asyncio.to_thread(made._call_plain, input)
 
-        function = cls(registry, name, primitive)
-        function.plain = func
-        return function
+        made: AsyncFunction[P, T] = cls(registry, name, primitive)
+        made.plain = func
+        return made
 
     @classmethod
     def of_coroutine(cls, registry: Registry, name: str, func: Callable[..., Any]) -> AsyncFunction[P, T]:
@@ -141,7 +141,8 @@ class AsyncFunction(PrimitiveFunction, Generic[P, T]):
 
     def _call(self, call: Call) -> Coroutine[Any, Any, T]:
         if in_function_call():
-            return coroutine.call(call)  # durable: yields the call to the scheduler
+            step: Any = coroutine.call(call)  # durable: yields the call to the scheduler
+            return step  # type: ignore[no-any-return]
         return self.registry.client._call(call)
 
     async def dispatch(self, *args: P.args, **kwargs: P.kwargs) -> DispatchID:
@@ -174,9 +175,10 @@ class AsyncFunction(PrimitiveFunction, Generic[P, T]):
     def map(self, iterable: Iterable[Any], /) -> Coroutine[Any, Any, list[T]]:
         """Calls the function with each item; the results in the order of the items. As `dispatch.gather` inside a
         function; outside, one submission of all calls. The first error is raised."""
-        calls = [self.build_call(item) for item in iterable]  # type: ignore[call-arg, arg-type]
+        calls = [self.build_call(item) for item in iterable]  # type: ignore[call-arg]
         if in_function_call():
-            return coroutine.gather(*(coroutine.call(call) for call in calls))
+            step: Any = coroutine.gather(*(coroutine.call(call) for call in calls))
+            return step  # type: ignore[no-any-return]
         return self.registry.client._call_all(calls)
 
 

@@ -94,7 +94,7 @@ def check_signature(url: str, method: str, headers: Mapping[str, str], data: byt
     """FunctionServiceError unless the request is signed with the private half of the key (protocol 7)."""
     from dispatch.signature import CaseInsensitiveDict, InvalidSignature, Request, verify_request
 
-    request = Request(method=method, url=url, headers=CaseInsensitiveDict(headers), body=data)
+    request = Request(method=method, url=url, headers=CaseInsensitiveDict(headers), body=data)  # type: ignore[no-untyped-call]
     try:
         verify_request(request, key, SIGNATURE_AGE_MAX)
     except ValueError as error:

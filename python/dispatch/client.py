@@ -65,10 +65,11 @@ async def _keep_session() -> AsyncGenerator[aiohttp.ClientSession, None]:
 def current_session() -> aiohttp.ClientSession:
     """The HTTP session of the running event loop; made when it is first wanted, closed with `asyncio.run`."""
     loop = asyncio.get_running_loop()
-    session, _ = _sessions.get(loop, (None, None))
-    if session is not None and not session.closed:
-        return session
+    kept = _sessions.get(loop)
+    if kept is not None and not kept[0].closed:
+        return kept[0]
     keeper = _keep_session()
+    session: aiohttp.ClientSession
     try:
         keeper.asend(None).send(None)
     except StopIteration as stop:

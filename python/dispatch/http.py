@@ -5,7 +5,7 @@ from __future__ import annotations
 
 import asyncio
 import warnings
-from collections.abc import Callable, Coroutine, Mapping
+from collections.abc import Callable, Coroutine, Mapping, Sized
 from http.server import BaseHTTPRequestHandler
 from typing import Any, ParamSpec, Protocol, TypeVar, overload
 
@@ -173,7 +173,7 @@ class Dispatch(Application):
 
     def _shape(self) -> tuple[int, ...]:
         """How much there is of what a program may add."""
-        hooks = (self.on_startup, self.on_shutdown, self.on_cleanup, self.on_response_prepare, self.cleanup_ctx)
+        hooks: tuple[Sized, ...] = (self.on_startup, self.on_shutdown, self.on_cleanup, self.on_response_prepare, self.cleanup_ctx)
         return (len(self.router.routes()), len(self.middlewares), len(self._subapps), *map(len, hooks))
 
     @property

@@ -6,11 +6,12 @@ import base64
 import os
 from datetime import datetime, timedelta
 
-import http_sfv
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey, Ed25519PublicKey
-from http_message_signatures import HTTPMessageSigner, HTTPMessageVerifier, InvalidSignature, VerifyResult
 from http_message_signatures._algorithms import ED25519
-from http_message_signatures.structures import CaseInsensitiveDict
+from http_message_signatures.exceptions import InvalidSignature
+from http_message_signatures.signatures import HTTPMessageSigner, HTTPMessageVerifier
+from http_message_signatures.structures import CaseInsensitiveDict, VerifyResult
+from http_sfv.dictionary import Dictionary
 
 from dispatch.signature.digest import generate_content_digest, verify_content_digest
 from dispatch.signature.key import (
@@ -91,7 +92,7 @@ def verify_request(request: Request, key: Ed25519PublicKey, max_age: timedelta) 
 
 def _require_key_id(request: Request) -> None:
     """The library takes it for granted."""
-    inputs = http_sfv.Dictionary()
+    inputs = Dictionary()
     try:
         inputs.parse(request.headers.get("Signature-Input", "").encode())
     except ValueError as error:

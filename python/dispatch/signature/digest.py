@@ -7,8 +7,8 @@ import binascii
 import hashlib
 import hmac
 
-import http_sfv
-from http_message_signatures import InvalidSignature
+from http_message_signatures.exceptions import InvalidSignature
+from http_sfv.dictionary import Dictionary
 
 
 def _bytes(body: str | bytes) -> bytes:
@@ -28,7 +28,7 @@ def verify_content_digest(digest_header: str | bytes, body: str | bytes) -> None
         ValueError: the header has neither, or is malformed.
         InvalidSignature: the digest is another one.
     """
-    digests = http_sfv.Dictionary()
+    digests = Dictionary()
     try:
         digests.parse(_bytes(digest_header))
     except (ValueError, binascii.Error) as error:

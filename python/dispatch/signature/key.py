@@ -6,7 +6,7 @@ from dataclasses import dataclass
 
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey, Ed25519PublicKey
 from cryptography.hazmat.primitives.serialization import load_pem_private_key, load_pem_public_key
-from http_message_signatures import HTTPSignatureKeyResolver
+from http_message_signatures.resolvers import HTTPSignatureKeyResolver
 
 
 def _pem(pem: str | bytes) -> bytes:
@@ -41,7 +41,7 @@ def private_key_from_bytes(key: bytes) -> Ed25519PrivateKey:
 
 
 @dataclass
-class KeyResolver(HTTPSignatureKeyResolver):  # type: ignore[misc]
+class KeyResolver(HTTPSignatureKeyResolver):
     """One pair of keys, known by one id."""
 
     key_id: str

@@ -1,6 +1,6 @@
 """The functions that `dispatch.test.TestCase` calls. A program may register others of these names in their place."""
 
-from typing import List
+from typing import Any, List, cast
 
 import dispatch
 from dispatch.registry import Registry
@@ -42,13 +42,13 @@ def merge(l: List[int], r: List[int]) -> List[int]:
 
 def register(registry: Registry) -> dict[str, object]:
     """Registers them; the names that `dispatch.test` shows."""
-    plain = {f.__name__: registry.function(f) for f in (greet, greet_name, echo, length, broken)}
+    plain: dict[str, Any] = {f.__name__: registry.function(f) for f in (greet, greet_name, echo, length, broken)}
 
     async def echo_nested(name: str) -> str:
-        return await plain["echo"](name)
+        return cast(str, await plain["echo"](name))
 
     async def broken_nested(name: str) -> str:
-        return await plain["broken"]()
+        return cast(str, await plain["broken"]())
 
     async def distributed_merge_sort(values: List[int]) -> List[int]:
         if len(values) < 2:
