@@ -51,6 +51,8 @@ def run_tests(options: argparse.Namespace) -> int:
     environment["PYTHONDONTWRITEBYTECODE"] = "1"
     if options.server:
         environment["DISPATCH_TEST_SERVER"] = options.server
+    if options.peer:
+        environment["DISPATCH_TEST_PEER"] = options.peer
     if options.preload:
         environment["LD_PRELOAD"] = options.preload
         environment["ASAN_OPTIONS"] = "detect_leaks=0"
@@ -83,6 +85,7 @@ def main() -> int:
     parser.add_argument("--work", required=True)
     parser.add_argument("--preload")
     parser.add_argument("--server", help="the binary `dispatch`, for tests across processes")
+    parser.add_argument("--peer", help="the program of c_peer.c")
     parser.add_argument("words", nargs="*")
     options = parser.parse_args()
     os.makedirs(options.work, exist_ok=True)
