@@ -96,8 +96,8 @@ class LocalServer:
 
     async def __aenter__(self) -> LocalServer:
         self._loop = asyncio.get_running_loop()
-        self._runs = Runs(self.core, find_anywhere)
         self._tokens = (_embedded.current.set(self), clock.set(self.core.now))
+        self._runs = Runs(self.core, find_anywhere)  # in the context that has these
         if isinstance(self._loop, TestLoop):
             self._loop.idle_selector.server = self
         self._loop.add_reader(self.fileno, self._on_events)
