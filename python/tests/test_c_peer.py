@@ -104,7 +104,7 @@ def peers(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Peers]:
         0.1,
         float("inf"),
         "",
-        "grüße\0 and more",
+        "gr\u00fc\u00dfe\0 and more",
         b"",
         b"\x00\xff",
         [1, "two", None, [True]],
