@@ -23,6 +23,7 @@ import os
 from collections.abc import Awaitable, Callable, Coroutine
 from typing import TYPE_CHECKING, Any, ParamSpec, TypeVar, overload
 
+from dispatch._retry import retry
 from dispatch.coroutine import all, any, call, gather, race, sleep, wait_for
 from dispatch.function import (
     AsyncFunction,
@@ -69,6 +70,7 @@ __all__ = [
     "gather",
     "main",
     "race",
+    "retry",
     "run",
     "run_forever",
     "sleep",

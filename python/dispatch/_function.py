@@ -8,6 +8,7 @@ from datetime import timedelta
 from typing import TYPE_CHECKING, Any, Generic, ParamSpec, TypeAlias, TypeVar
 
 from dispatch import _embedded, coroutine
+from dispatch._retry import Primitive, Retry, run_with
 from dispatch.error import IncompatibleStateError
 from dispatch.id import DispatchID
 from dispatch.proto import Arguments, Call, Error, Input, Output, TailCall
@@ -101,40 +102,34 @@ class AsyncFunction(PrimitiveFunction, Generic[P, T]):
     it submits the call and waits for its result."""
 
     plain: Callable[..., T] | None = None
-    """What is run, if that is not a coroutine function."""
+    """What `call_plain` runs on a thread, if there is nothing more to it."""
 
     @classmethod
-    def of_plain(cls, registry: Registry, name: str, func: Callable[P, T]) -> AsyncFunction[P, T]:
+    def of_plain(
+        cls, registry: Registry, name: str, func: Callable[P, T], policy: Retry | None = None
+    ) -> AsyncFunction[P, T]:
         """Of a function that is not async: it runs on a thread of a pool, and may block."""
 
-        async def primitive(input: Input) -> Output:
-            return await asyncio.to_thread(made._call_plain, input)
+        async def primitive(input: Input, first_call_id: int = 1) -> Output:
+            return await asyncio.to_thread(call_plain, func, name, input)
 
-        made: AsyncFunction[P, T] = cls(registry, name, primitive)
-        made.plain = func
+        made: AsyncFunction[P, T] = cls(registry, name, with_policy(policy, primitive))
+        if policy is None:
+            made.plain = func
         return made
 
     @classmethod
-    def of_coroutine(cls, registry: Registry, name: str, func: Callable[..., Any]) -> AsyncFunction[P, T]:
+    def of_coroutine(
+        cls, registry: Registry, name: str, func: Callable[..., Any], policy: Retry | None = None
+    ) -> AsyncFunction[P, T]:
         """Of a durable coroutine function."""
 
-        async def primitive(input: Input) -> Output:
-            return await OneShotScheduler(func).run(input)
+        async def primitive(input: Input, first_call_id: int = 1) -> Output:
+            scheduler = OneShotScheduler(func)
+            scheduler.first_call_id = first_call_id
+            return await scheduler.run(input)
 
-        return cls(registry, name, primitive)
-
-    def _call_plain(self, input: Input) -> Output:
-        assert self.plain is not None
-        if input.is_resume:
-            error = IncompatibleStateError(f"function '{self.name}' is not a coroutine and has no state")
-            return Output.error(Error.from_exception(error))
-        try:
-            args, kwargs = input.arguments_or_value()
-            return Output.value(self.plain(*args, **kwargs))
-        except TailCall as tail_call:
-            return Output.tail_call(tail_call.call, tail_call.status)
-        except Exception as error:
-            return Output.error(Error.from_exception(error))
+        return cls(registry, name, with_policy(policy, primitive))
 
     def __call__(self, *args: P.args, **kwargs: P.kwargs) -> Coroutine[Any, Any, T]:
         return self._call(self.build_call(*args, **kwargs))
@@ -246,3 +241,28 @@ class Reset(TailCall):
         self, func: AsyncFunction[P, T] | BlockingFunction[P, T], *args: P.args, **kwargs: P.kwargs
     ) -> None:
         super().__init__(call=func.build_call(*args, **kwargs))
+
+
+def with_policy(policy: Retry | None, primitive: Primitive) -> PrimitiveFunctionType:
+    """The primitive function under a policy of retries, if there is one."""
+    if policy is None:
+        return primitive
+
+    async def retried(input: Input) -> Output:
+        return await run_with(policy, primitive, input)
+
+    return retried
+
+
+def call_plain(func: Callable[..., Any], name: str, input: Input) -> Output:
+    """Runs a function that is not async, on this thread."""
+    if input.is_resume:
+        error = IncompatibleStateError(f"function '{name}' is not a coroutine and has no state")
+        return Output.error(Error.from_exception(error))
+    try:
+        args, kwargs = input.arguments_or_value()
+        return Output.value(func(*args, **kwargs))
+    except TailCall as tail_call:
+        return Output.tail_call(tail_call.call, tail_call.status)
+    except Exception as error:
+        return Output.error(Error.from_exception(error))

@@ -17,7 +17,7 @@ from typing import TYPE_CHECKING, Any
 from google.protobuf.message import DecodeError
 
 from dispatch._eager import Starter
-from dispatch._function import AsyncFunction, PrimitiveFunction, registries
+from dispatch._function import AsyncFunction, PrimitiveFunction, call_plain, registries
 from dispatch.error import IncompatibleStateError, InvalidArgumentError
 from dispatch.proto import Error, Input, Output
 from dispatch.sdk.v1.function_pb2 import RunRequest
@@ -238,8 +238,10 @@ class Workers:
 
 
 def _answer_plain(run: _core.Run, function: AsyncFunction[..., Any], request: RunRequest) -> None:
+    plain = function.plain
+    assert plain is not None
     try:
-        output = function._call_plain(Input(request))
+        output = call_plain(plain, function.name, Input(request))
     except (IncompatibleStateError, InvalidArgumentError) as error:
         output = Output.error(Error.from_exception(error))
     except BaseException:  # of a thread: SystemExit and the like end the run, not the program

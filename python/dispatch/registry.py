@@ -15,6 +15,7 @@ from dispatch._function import (
     lookup_registry,
     registries,
 )
+from dispatch._retry import POLICY
 from dispatch.batch import Batch
 from dispatch.client import Client
 from dispatch.experimental.durable import durable
@@ -106,13 +107,14 @@ class Registry:
             ValueError: the name is taken in this registry.
         """
         name = func.__qualname__
+        policy = func.__dict__.get(POLICY)
         if inspect.iscoroutinefunction(func):
             self._check_name(name)
             durable_func = durable(func)
-            function: AsyncFunction[P, Any] = AsyncFunction.of_coroutine(self, name, durable_func)
+            function: AsyncFunction[P, Any] = AsyncFunction.of_coroutine(self, name, durable_func, policy)
             function.__dict__["_durable"] = durable_func
         else:
-            function = AsyncFunction.of_plain(self, name, func)
+            function = AsyncFunction.of_plain(self, name, func, policy)
         function.__dict__.update(_described(func))
         self._register(name, function)
         return function

@@ -78,7 +78,14 @@ class OneShotScheduler:
     One shot: it keeps nothing between two runs; what a run needs is in its input.
     """
 
-    __slots__ = ("entry_point", "version", "poll_min_results", "poll_max_results", "poll_max_wait_seconds")
+    __slots__ = (
+        "entry_point",
+        "version",
+        "poll_min_results",
+        "poll_max_results",
+        "poll_max_wait_seconds",
+        "first_call_id",
+    )
 
     def __init__(
         self,
@@ -101,6 +108,7 @@ class OneShotScheduler:
         self.poll_min_results = poll_min_results
         self.poll_max_results = poll_max_results
         self.poll_max_wait_seconds = poll_max_wait_seconds
+        self.first_call_id = 1  # the number of the first call that a first run makes
 
     async def run(self, input: Input) -> Output:
         """Runs a call up to its end or its next poll. Every Exception becomes an error in the output; what is none, as
@@ -133,7 +141,7 @@ class OneShotScheduler:
         main = self.entry_point(*args, **kwargs)
         if not isinstance(main, DurableCoroutine):
             raise ValueError("entry point is not a @dispatch.function")
-        return State(self.version, {}, [Coroutine(0, None, main)], 1, 1, [], 0)
+        return State(self.version, {}, [Coroutine(0, None, main)], 1, self.first_call_id, [], 0)
 
     def _saved_state(self, input: Input) -> State:
         """Raises IncompatibleStateError for a state that this program, or this interpreter, did not save."""
