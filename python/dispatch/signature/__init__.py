@@ -113,7 +113,7 @@ def parse_verification_key(
     """The key that requests must be signed for.
 
     Args:
-        verification_key: a key, its PEM, or base64 of its 32 bytes; None takes DISPATCH_VERIFICATION_KEY.
+        verification_key: a key, its PEM, or base64 of its 32 bytes; None or an empty one takes DISPATCH_VERIFICATION_KEY.
         endpoint: not looked at; requests of a bridge are not signed, and their programs have no key.
 
     Returns:
@@ -125,13 +125,11 @@ def parse_verification_key(
     if isinstance(verification_key, Ed25519PublicKey):
         return verification_key
     name = "verification key"
-    if verification_key is None:
+    if not verification_key:  # an empty one is none that was given, and must not turn off that of the environment
         name = "DISPATCH_VERIFICATION_KEY"
         verification_key = os.environ.get(name)
         if verification_key is None:
             return None
-    elif not verification_key:
-        return None
     text = verification_key.decode() if isinstance(verification_key, bytes) else verification_key
     try:
         return public_key_from_pem(text) if "BEGIN" in text else public_key_from_bytes(_decoded(text))
