@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import re
 from typing import TYPE_CHECKING
 from urllib.parse import urlsplit
 
@@ -13,6 +14,8 @@ from dispatch.registry import Registry
 
 if TYPE_CHECKING:
     from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PublicKey
+
+_QUOTED_NAME = re.compile('"([a-z0-9-]+)"')  # in a Signature-Input: the headers that are covered
 
 
 class CoreEndpoint:
@@ -68,7 +71,8 @@ class CoreEndpoint:
     def _check(self, run: _core.Run) -> None:
         """Refuses a run whose request is not signed (protocol 7)."""
         assert self._key is not None
-        names = ("content-type", "content-digest", "content-length", "host", "signature", "signature-input", "user-agent")
+        covered = _QUOTED_NAME.findall(run.header("signature-input") or "")
+        names = ("content-type", "content-digest", "host", "signature", "signature-input", *covered)
         headers = {name: value for name in names if (value := run.header(name)) is not None}
         url = f"http://{headers.get('host', '')}{run.path}"
         try:

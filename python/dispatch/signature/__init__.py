@@ -92,9 +92,11 @@ def verify_request(request: Request, key: Ed25519PublicKey, max_age: timedelta) 
 
 def _require_key_id(request: Request) -> None:
     """The library takes it for granted."""
+    if "Signature-Input" not in request.headers:
+        return  # of which it has its own words
     inputs = Dictionary()
     try:
-        inputs.parse(request.headers.get("Signature-Input", "").encode())
+        inputs.parse(request.headers["Signature-Input"].encode())
     except ValueError as error:
         raise InvalidSignature(f"malformed Signature-Input header: {error}") from None
     for signature in inputs.values():
