@@ -307,7 +307,16 @@ class TestVerificationKey:
         assert parse_verification_key(None) is None
         assert parse_verification_key("", endpoint="bridge://session") is None
 
-    @pytest.mark.parametrize("given", ["foo", "AAAA", "-----BEGIN PUBLIC KEY-----\nAAAA\n-----END PUBLIC KEY-----"])
+    @pytest.mark.parametrize(
+        "given",
+        [
+            "foo",
+            "AAAA",
+            PUBLIC_BASE64[:2] + "!" + PUBLIC_BASE64[2:],
+            "-----BEGIN PUBLIC KEY-----\nAAAA\n-----END PUBLIC KEY-----",
+        ],
+        ids=["no base64", "short", "with another character", "PEM of nothing"],
+    )
     def test_that_is_none_is_a_value_error(self, given: str) -> None:
         with pytest.raises(ValueError) as caught:
             parse_verification_key(given)
