@@ -19,7 +19,6 @@ from dispatch._retry import POLICY
 from dispatch.batch import Batch
 from dispatch.client import Client
 from dispatch.experimental.durable import durable
-from dispatch.experimental.durable.registry import unregister_function
 
 P = ParamSpec("P")
 T = TypeVar("T")
@@ -164,7 +163,7 @@ def _described(func: Callable[..., Any]) -> dict[str, Any]:
 def _forget_durable(function: PrimitiveFunction) -> None:
     durable_func = function.__dict__.get("_durable")
     if durable_func is not None:
-        unregister_function(durable_func.__qualname__)
+        durable_func.unregister()
 
 
 def _check_endpoint(endpoint: str) -> None:
