@@ -125,6 +125,46 @@ def make_error_response(status: int, code: str, message: str) -> web.Response:
     return web.Response(status=status, content_type="application/json", body=make_error_response_body(code, message))
 
 
+def make_error_response_invalid_argument(message: str) -> web.Response:
+    """HTTP 400, as an answer of aiohttp."""
+    return make_error_response(400, "invalid_argument", message)
+
+
+def make_error_response_unauthenticated(message: str) -> web.Response:
+    """HTTP 401, as an answer of aiohttp."""
+    return make_error_response(401, "unauthenticated", message)
+
+
+def make_error_response_permission_denied(message: str) -> web.Response:
+    """HTTP 403, as an answer of aiohttp."""
+    return make_error_response(403, "permission_denied", message)
+
+
+def make_error_response_not_found(message: str) -> web.Response:
+    """HTTP 404, as an answer of aiohttp."""
+    return make_error_response(404, "not_found", message)
+
+
+def make_error_response_internal(message: str) -> web.Response:
+    """HTTP 500, as an answer of aiohttp."""
+    return make_error_response(500, "internal", message)
+
+
+async def function_service_run_handler(
+    request: web.Request, function_registry: Registry, verification_key: Ed25519PublicKey | None
+) -> web.Response:
+    """Answers a Run request that aiohttp has taken, for an application of the program's own."""
+    try:
+        content_length(request.headers.get("Content-Length"))
+        data = await request.read()
+        body = await function_service_run(
+            str(request.url), request.method, request.headers, data, function_registry, verification_key
+        )
+    except FunctionServiceError as error:
+        return make_error_response(error.status, error.code, error.message)
+    return web.Response(content_type="application/proto", body=body)
+
+
 with warnings.catch_warnings():
     warnings.simplefilter("ignore", DeprecationWarning)
 
@@ -161,15 +201,7 @@ class Dispatch(Application):
 
     async def handle_run_request(self, request: web.Request) -> web.Response:
         """POST Run."""
-        try:
-            content_length(request.headers.get("Content-Length"))
-            data = await request.read()
-            body = await function_service_run(
-                str(request.url), request.method, request.headers, data, self._function_registry, self._verification_key
-            )
-        except FunctionServiceError as error:
-            return make_error_response(error.status, error.code, error.message)
-        return web.Response(content_type="application/proto", body=body)
+        return await function_service_run_handler(request, self._function_registry, self._verification_key)
 
     def _shape(self) -> tuple[int, ...]:
         """How much there is of what a program may add."""

@@ -22,7 +22,10 @@ from functools import wraps
 from typing import TYPE_CHECKING, Any, Callable, Coroutine, Optional, TypeVar
 
 from dispatch.client import Client as BaseClient
+from dispatch.function import Input as Input  # programs of the original find it here, too
+from dispatch.function import Output as Output
 from dispatch.registry import Registry, set_default_registry
+from dispatch.registry import default_registry as default_registry
 from dispatch.test import _functions
 from dispatch.test._local import LocalServer, TestLoop
 
