@@ -18,11 +18,11 @@ are there, maybe in another process. What fails temporarily is retried. `dispatc
 
 from __future__ import annotations
 
-import asyncio
-import os
 from collections.abc import Awaitable, Callable, Coroutine
 from typing import TYPE_CHECKING, Any, ParamSpec, TypeVar, overload
 
+from dispatch._program import main, run, run_forever
+from dispatch._program import split_address as split_address
 from dispatch._retry import retry
 from dispatch.coroutine import all, any, call, gather, race, sleep, wait_for
 from dispatch.function import (
@@ -80,8 +80,6 @@ __all__ = [
 P = ParamSpec("P")
 T = TypeVar("T")
 
-DEFAULT_ENDPOINT_ADDR = "127.0.0.1:8000"
-
 
 def __getattr__(name: str) -> Any:
     """What needs an HTTP library is imported when it is first wanted."""
@@ -117,61 +115,3 @@ def batch() -> Batch:
 async def chain(*awaitables: Awaitable[Any]) -> list[Any]:
     """Awaits one after the other; their results."""
     return [await awaitable for awaitable in awaitables]
-
-
-async def main(coro: Coroutine[Any, Any, T], addr: str | None = None) -> T:
-    """Serves the functions of the default registry while it awaits the coroutine.
-
-    Args:
-        coro: what to do meanwhile, such as calling functions.
-        addr: host:port to listen at, port 0 being any that is free; None takes DISPATCH_ENDPOINT_ADDR, else
-            127.0.0.1:8000.
-
-    Returns:
-        What the coroutine returned.
-    """
-    from dispatch.http import Dispatch, Server
-
-    address = addr or os.environ.get("DISPATCH_ENDPOINT_ADDR") or DEFAULT_ENDPOINT_ADDR
-    try:
-        host, port = split_address(address)
-    except ValueError:
-        coro.close()
-        raise
-    async with Server(host, port, Dispatch(default_registry())):
-        return await coro
-
-
-def split_address(address: str) -> tuple[str, int]:
-    """Host and port of an address; without a port it is 0. ValueError when it is none."""
-    from urllib.parse import urlsplit
-
-    try:
-        parts = urlsplit(f"//{address}")
-        host, port = parts.hostname, parts.port
-    except ValueError as error:
-        raise ValueError(f"invalid endpoint address '{address}': {error}") from None
-    if not host:
-        raise ValueError(f"invalid endpoint address '{address}': expected HOST:PORT")
-    return host, port or 0
-
-
-def run(coro: Coroutine[Any, Any, T], addr: str | None = None) -> T:
-    """As `main`, in an event loop of its own."""
-    return asyncio.run(main(coro, addr))
-
-
-def run_forever(coro: Coroutine[Any, Any, Any] | None = None, addr: str | None = None) -> None:
-    """Serves the functions of the default registry until the program is interrupted.
-
-    Args:
-        coro: awaited first, if there is one.
-        addr: as for `main`.
-    """
-
-    async def forever() -> None:
-        if coro is not None:
-            await coro
-        await asyncio.Event().wait()
-
-    run(forever(), addr)

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any, Generic, ParamSpec, TypeAlias, TypeVar
 
 from dispatch import _embedded, coroutine
 from dispatch._retry import Primitive, Retry, run_with
+from dispatch._signals import refuse_in_a_loop
 from dispatch.error import IncompatibleStateError
 from dispatch.id import DispatchID
 from dispatch.proto import Arguments, Call, Error, Input, Output, TailCall
@@ -19,6 +20,8 @@ if TYPE_CHECKING:
 
 TEST_ENDPOINT_URL = "http://127.0.0.1:0"
 """No address: the test server that the code runs in."""
+
+BLOCKS = "this function blocks, and would block the running event loop: call it on a thread, or use dispatch.asyncio"
 
 P = ParamSpec("P")
 T = TypeVar("T")
@@ -217,10 +220,12 @@ class BlockingFunction(Generic[P, T]):
         self._func = func
 
     def __call__(self, *args: P.args, **kwargs: P.kwargs) -> T:
+        refuse_in_a_loop(None, BLOCKS)
         return asyncio.run(_await(self._func(*args, **kwargs)))
 
     def dispatch(self, *args: P.args, **kwargs: P.kwargs) -> DispatchID:
         """Submits a call without waiting for its result; returns its dispatch id."""
+        refuse_in_a_loop(None, BLOCKS)
         return asyncio.run(self._func.dispatch(*args, **kwargs))
 
     def build_call(self, *args: P.args, **kwargs: P.kwargs) -> Call:

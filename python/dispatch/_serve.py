@@ -12,12 +12,14 @@ import os
 import sys
 import threading
 from collections.abc import Callable
+from contextlib import suppress
 from typing import TYPE_CHECKING, Any
 
 from google.protobuf.message import DecodeError
 
 from dispatch._eager import Starter
 from dispatch._function import AsyncFunction, PrimitiveFunction, call_plain, registries
+from dispatch._threads import in_thread
 from dispatch.error import IncompatibleStateError, InvalidArgumentError
 from dispatch.proto import Error, Input, Output
 from dispatch.sdk.v1.function_pb2 import RunRequest
@@ -32,7 +34,10 @@ INVALID_ARGUMENT = 3
 NOT_FOUND = 5
 PERMISSION_DENIED = 7
 INTERNAL = 13
+UNAVAILABLE = 14
 UNAUTHENTICATED = 16
+
+STOPPED = "the endpoint has been stopped"
 
 Find = Callable[[str], PrimitiveFunction | None]
 
@@ -48,7 +53,7 @@ class Refusal(Exception):
 
 def find_anywhere(name: str) -> PrimitiveFunction | None:
     """A function of any open registry; of several, the one of the registry that was opened first."""
-    for registry in registries.values():
+    for registry in list(registries.values()):  # other threads may open some
         function = registry.functions.get(name)
         if function is not None:
             return function
@@ -121,9 +126,13 @@ class Runs:
         self._tasks: set[asyncio.Task[Any]] = set()
         self._workers = Workers(core, self._decode, self._start_again)
         self._starter = Starter(self._loop)
+        self._is_over = False
 
     def start(self, run: _core.Run) -> None:
-        """Begins to answer a run. In the loop."""
+        """Begins to answer a run. In the loop; raises only what ends a program."""
+        if self._is_over:
+            run.refuse(UNAVAILABLE, STOPPED)
+            return
         try:
             function, request = self._decode(run)
         except Refusal as refusal:
@@ -134,21 +143,32 @@ class Runs:
             self._workers.submit(run, function.name)
             return
         coro = self._answer(run, function, request)
-        if sys.version_info >= (3, 12):
-            asyncio.Task(coro, loop=self._loop, eager_start=True)
-        elif isinstance(function, AsyncFunction):
-            self._starter.start(coro)
-        else:
-            self._loop.create_task(coro)  # a program's own code, to which its task is its own
+        try:
+            if sys.version_info >= (3, 12):
+                asyncio.Task(coro, loop=self._loop, eager_start=True)
+            elif isinstance(function, AsyncFunction):
+                self._starter.start(coro)
+            else:
+                self._loop.create_task(coro)  # a program's own code, to which its task is its own
+        except asyncio.CancelledError:
+            pass  # refused, see _answer
 
     def _decode(self, run: _core.Run) -> tuple[PrimitiveFunction, RunRequest]:
-        if self._check is not None:
-            self._check(run)
-        return decode(self._find, run.request)
+        try:
+            if self._check is not None:
+                self._check(run)
+            return decode(self._find, run.request)
+        except Refusal:
+            raise
+        except Exception as error:
+            raise Refusal(INTERNAL, "the request cannot be read") from error
 
     def _start_again(self, run: _core.Run) -> None:
         """From a thread: the function is not a plain one after all."""
-        self._loop.call_soon_threadsafe(self.start, run)
+        try:
+            self._loop.call_soon_threadsafe(self.start, run)
+        except RuntimeError:  # the loop is closed
+            run.refuse(UNAVAILABLE, STOPPED)
 
     async def _answer(self, run: _core.Run, function: PrimitiveFunction, request: RunRequest) -> None:
         task = asyncio.current_task()
@@ -158,6 +178,10 @@ class Runs:
             output = await run_function(function, request)
         except Refusal as refusal:
             _refuse(run, refusal)
+        except BaseException as error:
+            # Now, and not when the last reference to the run is gone: the exception holds some.
+            run.refuse(UNAVAILABLE, f"function '{function.name}' was ended by {type(error).__name__}")
+            raise
         else:
             run.respond(output._message.SerializeToString())
         finally:
@@ -165,18 +189,26 @@ class Runs:
 
     async def finish(self) -> None:
         """Waits until what has begun is answered."""
-        self._starter.close()
+        await self._starter.close()
         while self._tasks:
             await asyncio.wait(self._tasks)
-        await asyncio.to_thread(self._workers.finish)
+        if not self._is_over:
+            await in_thread(self._workers.finish)
 
     async def cancel(self) -> None:
-        """Gives up what has begun; plain functions end as they would."""
-        self._starter.close()
+        """Gives up what has begun, and what comes: coroutine functions are cancelled, plain ones end as they would. The
+        server hears that they did not run."""
+        self.abandon()
+        await self._starter.close()
         for task in self._tasks:
             task.cancel()
-        await asyncio.gather(*self._tasks, return_exceptions=True)
-        self._workers.stop()
+        while self._tasks:
+            await asyncio.wait(self._tasks)
+
+    def abandon(self) -> None:
+        """As `cancel`, but for coroutine functions, whose loop may be gone."""
+        self._is_over = True
+        self._workers.abandon()
 
 
 class Workers:
@@ -200,6 +232,8 @@ class Workers:
         self._context = contextvars.copy_context()
         self._known: set[str] = set()
         self._threads: list[threading.Thread] = []
+        self._begun: set[_core.Run] = set()
+        self._is_abandoned = False
 
     def submit(self, run: _core.Run, name: str) -> None:
         """Hands a run to a thread. In the loop only."""
@@ -214,27 +248,47 @@ class Workers:
 
     def _work(self) -> None:
         while (run := self._core.take_plain()) is not None:
+            self._begun.add(run)
             try:
-                function, request = self._decode(run)
-            except Refusal as refusal:
-                _refuse(run, refusal)
-            else:
-                if isinstance(function, AsyncFunction) and function.plain is not None:
-                    self._context.copy().run(_answer_plain, run, function, request)
-                else:
-                    self._start_again(run)
-                del function, request
+                self._serve(run)
+            except RuntimeError:
+                if not self._is_abandoned:  # which has answered it
+                    raise
+            finally:
+                self._begun.discard(run)
             del run  # not until the next one
+
+    def _serve(self, run: _core.Run) -> None:
+        if self._is_abandoned:
+            run.refuse(UNAVAILABLE, STOPPED)
+            return
+        try:
+            function, request = self._decode(run)
+        except Refusal as refusal:
+            _refuse(run, refusal)
+        else:
+            if isinstance(function, AsyncFunction) and function.plain is not None:
+                self._context.copy().run(_answer_plain, run, function, request)
+            else:
+                self._start_again(run)
 
     def finish(self) -> None:
         """Waits until all runs are answered."""
-        self.stop()
+        self._core.stop_plain()
         for thread in self._threads:
             thread.join()
 
-    def stop(self) -> None:
-        """The threads end after the runs that are there; nobody waits for them."""
+    def abandon(self) -> None:
+        """Refuses the runs that are under way and those that wait; the threads end after what they do, and nobody waits
+        for them. In the loop only."""
+        self._is_abandoned = True
         self._core.stop_plain()
+        waiting = list(self._begun)
+        while (run := self._core.take_plain()) is not None:
+            waiting.append(run)
+        for run in waiting:
+            with suppress(RuntimeError):  # answered meanwhile
+                run.refuse(UNAVAILABLE, STOPPED)
 
 
 def _answer_plain(run: _core.Run, function: AsyncFunction[..., Any], request: RunRequest) -> None:

@@ -171,6 +171,9 @@ with warnings.catch_warnings():
     class Application(web.Application):
         """An application that is subclassed, which aiohttp discourages and programs of the original do."""
 
+        def __setattr__(self, name: str, value: Any) -> None:
+            object.__setattr__(self, name, value)  # without the warning that aiohttp has in development mode
+
         def __init_subclass__(cls) -> None:
             """Says nothing."""
 
@@ -263,7 +266,7 @@ class FunctionServiceHTTPRequestHandler(BaseHTTPRequestHandler):
 class _Backend(Protocol):
     async def start(self) -> int: ...
 
-    async def stop(self) -> None: ...
+    async def stop(self, wait: bool = True) -> None: ...
 
 
 class _AiohttpBackend:
@@ -283,8 +286,8 @@ class _AiohttpBackend:
         port: int = self._runner.addresses[0][1]
         return port
 
-    async def stop(self) -> None:
-        await self._runner.cleanup()
+    async def stop(self, wait: bool = True) -> None:
+        await self._runner.cleanup()  # which has limits of its own
 
 
 class Server:
@@ -311,16 +314,22 @@ class Server:
         return self
 
     async def __aexit__(self, exc_type: Any, exc_value: Any, traceback: Any) -> None:
-        await self.stop()
+        backend, self._backend = self._backend, None
+        if backend is not None:
+            await backend.stop(exc_type is None or issubclass(exc_type, Exception))
 
     async def start(self) -> None:
-        """Listens. OSError when the address cannot be had."""
+        """Listens. OSError when the address cannot be had, RuntimeError when it listens already."""
+        if self._backend is not None:
+            raise RuntimeError(f"the server listens already, at port {self.port}")
         backend = self._make_backend()
         self.port = await backend.start()
         self._backend = backend
 
     async def stop(self) -> None:
-        """Stops listening, and waits for the answers to what has come. Without a start it does nothing."""
+        """Stops listening, and waits for the answers to what has come, a minute at most. Who cancels it, or leaves the
+        `async with` by a cancellation, does not wait: functions that run are cancelled, and the server has them run
+        elsewhere. Without a start it does nothing."""
         backend, self._backend = self._backend, None
         if backend is not None:
             await backend.stop()

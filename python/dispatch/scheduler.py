@@ -173,10 +173,12 @@ class OneShotScheduler:
             raise
         result = run.result
         if result is None:
-            try:
-                return self._poll(run)
-            finally:
+            output = self._poll(run)
+            if output._message.HasField("poll"):
                 run.discard()
+            else:
+                run.close()  # it ends here, with what cannot be saved
+            return output
         await run.clean_up()
         run.close()
         return self._exit(result.value, result.error)

@@ -44,6 +44,7 @@ class Process:
         with self._changed:
             self._is_over = True
             self._changed.notify_all()
+        self.process.stdout.close()
 
     @property
     def output(self) -> str:

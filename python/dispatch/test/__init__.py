@@ -21,6 +21,7 @@ import asyncio
 from functools import wraps
 from typing import TYPE_CHECKING, Any, Callable, Coroutine, Optional, TypeVar
 
+from dispatch._signals import refuse_in_a_loop
 from dispatch.client import Client as BaseClient
 from dispatch.function import Input as Input  # programs of the original find it here, too
 from dispatch.function import Output as Output
@@ -104,17 +105,20 @@ def options(
 
 
 async def _main(coro: Coroutine[Any, Any, T], settings: dict[str, Any]) -> T:
-    server = LocalServer(**settings)
-    async with server:
-        try:
-            return await coro
-        except BaseException as error:
-            if not isinstance(error, (asyncio.CancelledError, KeyboardInterrupt)):
-                error.add_note("Calls of the test:\n" + server.trace())
-            raise
+    try:
+        async with LocalServer(**settings) as server:
+            try:
+                return await coro
+            except BaseException as error:
+                if not isinstance(error, (asyncio.CancelledError, KeyboardInterrupt)):
+                    error.add_note("Calls of the test:\n" + server.trace())
+                raise
+    finally:
+        coro.close()  # if it was not awaited; otherwise it has ended
 
 
 def _run(coro: Coroutine[Any, Any, T], settings: dict[str, Any]) -> T:
+    refuse_in_a_loop(coro, "a Dispatch test has an event loop of its own: use `await dispatch.test.main(...)` in another one")
     with asyncio.Runner(loop_factory=TestLoop) as runner:
         return runner.run(_main(coro, settings))
 

@@ -11,6 +11,7 @@ from typing import Any
 from dispatch import _core, _embedded
 from dispatch._serve import Runs, find_anywhere
 from dispatch._scheduler_context import clock
+from dispatch._threads import in_thread
 from dispatch.client import Client, close_session, encode_request
 from dispatch.id import DispatchID
 from dispatch.proto import Call
@@ -22,18 +23,22 @@ IDLE_TURNS = 10
 
 
 class IdleSelector(selectors.DefaultSelector):
-    """A selector that tells a server when its loop has nothing left to do: then its clock may move."""
+    """A selector that tells the servers of its loop when that has nothing left to do: then their clocks may move."""
 
-    server: LocalServer | None = None
+    def __init__(self) -> None:
+        super().__init__()
+        self.servers: list[LocalServer] = []
 
     def select(self, timeout: float | None = None) -> list[tuple[selectors.SelectorKey, int]]:
-        server = self.server
-        if server is None or (timeout is not None and timeout <= 0):
+        if not self.servers or (timeout is not None and timeout <= 0):
             return super().select(timeout)
-        server.core.idle()
+        for server in self.servers:
+            server.core.idle()
         ready = super().select(timeout)
-        if len(ready) != 1 or ready[0][0].fd != server.fileno:
-            server.core.busy()  # something else woke it: the server's own events hold the clock by themselves
+        woken_by = ready[0][0].fd if len(ready) == 1 else None
+        for server in self.servers:
+            if server.fileno != woken_by:
+                server.core.busy()  # something else woke it: the server's own events hold the clock by themselves
         return ready
 
 
@@ -63,6 +68,7 @@ class LocalServer:
         # Over loopback the calls, too, take the way of production.
         self._client = Client(API_KEY, self.core.url) if transport == "http" else None
         self._turns = 0
+        self._moves: set[object] = set()  # by hand, each on a thread
 
     @property
     def endpoint(self) -> str:
@@ -80,13 +86,19 @@ class LocalServer:
 
     async def advance(self, seconds: float) -> None:
         """Moves the clock by hand; what becomes due on the way happens."""
-        loop = asyncio.get_running_loop()
-        await loop.run_in_executor(None, self.core.advance, int(seconds * 1e9), True)
+        await self.sleep(int(seconds * 1e9))
 
     async def sleep(self, duration_ns: int) -> None:
         """What `dispatch.sleep` is in a test."""
-        loop = asyncio.get_running_loop()
-        await loop.run_in_executor(None, self.core.advance, duration_ns, True)
+        move = object()
+        self._moves.add(move)
+        await in_thread(self._move, move, duration_ns)
+
+    def _move(self, move: object, duration_ns: int) -> None:
+        try:
+            self.core.advance(duration_ns, True)
+        finally:
+            self._moves.discard(move)
 
     def trace(self) -> str:
         """The tree of all calls, a line each."""
@@ -99,22 +111,26 @@ class LocalServer:
         self._tokens = (_embedded.current.set(self), clock.set(self.core.now))
         self._runs = Runs(self.core, find_anywhere)  # in the context that has these
         if isinstance(self._loop, TestLoop):
-            self._loop.idle_selector.server = self
+            self._loop.idle_selector.servers.append(self)
         self._loop.add_reader(self.fileno, self._on_events)
         self.core.busy()
         return self
 
     async def __aexit__(self, *exc: object) -> None:
-        self._loop.remove_reader(self.fileno)
-        if isinstance(self._loop, TestLoop):
-            self._loop.idle_selector.server = None
         with suppress(ValueError):  # entered in another context, by a fixture
             _embedded.current.reset(self._tokens[0])
             clock.reset(self._tokens[1])
-        await self._runs.cancel()
-        if self._client is not None:
-            await close_session()
-        self.core.close()
+        try:
+            await self._runs.cancel()
+            if self._client is not None:
+                await close_session()
+            if self._moves:  # a thread moves the clock, and waits for runs: they are refused meanwhile
+                await in_thread(self.core.close)
+        finally:
+            self._loop.remove_reader(self.fileno)
+            if isinstance(self._loop, TestLoop):
+                self._loop.idle_selector.servers.remove(self)
+            self.core.close()
         for event in self.core.take():
             self._settle(event)
 
@@ -144,8 +160,9 @@ class LocalServer:
         loop = future.get_loop()
         if loop is self._loop:
             _set_result(future, failure, payload)
-        elif not loop.is_closed():
-            loop.call_soon_threadsafe(_set_result, future, failure, payload)
+        else:
+            with suppress(RuntimeError):  # that loop is closed
+                loop.call_soon_threadsafe(_set_result, future, failure, payload)
 
     # ---- Embedded ----
 
