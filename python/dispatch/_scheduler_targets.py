@@ -46,5 +46,11 @@ def close_quietly(target: Any) -> None:
         return
     try:
         close()
+    except GeneratorExit:
+        pass
+    except BaseExceptionGroup as group:  # what asyncio.TaskGroup makes of a GeneratorExit
+        rest = group.split(GeneratorExit)[1]
+        if rest is not None:
+            logger.warning("%r could not be closed", target, exc_info=rest)
     except Exception:
         logger.warning("%r could not be closed", target, exc_info=True)

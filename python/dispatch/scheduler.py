@@ -204,7 +204,7 @@ class OneShotScheduler:
         try:
             saved = Pickled(pickled_value=save(state))
         except Exception as error:
-            return _unsaved(f"the state of {self._name()} cannot be saved", error)
+            return _unsaved(f"the state of {self._name()} cannot be saved{_hint(error)}", error)
         try:
             output = Output.poll(
                 coroutine_state=saved,
@@ -238,6 +238,14 @@ def _failure(error: Exception) -> Output:
         logger.warning("the exception %r cannot be saved: %s", error, unsaved)
         status = Error.from_exception(error).status
         return Output.error(Error(status, type(error).__qualname__, str(error)))
+
+
+def _hint(error: Exception) -> str:
+    """What to do about asyncio.timeout, TaskGroup and the like around a call: they hold tasks, and those a Context."""
+    text = str(error)
+    if "_contextvars.Context" not in text and "asyncio" not in text:
+        return ""
+    return " (around calls use dispatch.wait_for and dispatch.gather, not timeouts and tasks of asyncio)"
 
 
 def _unsaved(what: str, error: Exception) -> Output:

@@ -6,6 +6,8 @@ import subprocess
 import sys
 from pathlib import Path
 
+import pytest
+
 TESTS = '''
 import asyncio
 import unittest
@@ -101,3 +103,21 @@ def test_a_failing_test_shows_its_calls(tmp_path: Path) -> None:
 def test_a_test_that_waits_for_nobody_is_not_ours(tmp_path: Path) -> None:
     done = run_pytest(tmp_path, "import pytest\n\ndef test_plain():\n    assert 1\n")
     assert done.returncode == 0, done.stdout
+
+
+@pytest.mark.parametrize("words", [["-o", "asyncio_mode=auto"], ["-p", "no:asyncio", "-o", "anyio_mode=auto"]])
+def test_plugins_that_take_every_async_test_leave_ours_to_us(tmp_path: Path, words: list[str]) -> None:
+    pytest.importorskip("pytest_asyncio" if "no:asyncio" not in words else "anyio")
+    source = TESTS + """
+
+async def test_of_theirs() -> None:
+    await asyncio.sleep(0)
+
+
+@dispatch.test.function
+async def test_decorated() -> None:
+    assert await slow("World") == "Hello World!"
+"""
+    done = run_pytest(tmp_path, source, *words)
+    assert done.returncode == 0, done.stdout
+    assert "16 passed" in done.stdout

@@ -2,7 +2,8 @@
 
 - The fixture `dispatch_server`: a `LocalServer` for one test; with it an async test needs no decorator. Its options come
   from the marker `@pytest.mark.dispatch(transport="http", seed=1, chaos="drop=5%")`.
-- An async test that asks for the fixture, or has the marker, runs in the server's event loop.
+- An async test that asks for the fixture, or has the marker, runs in the server's event loop, also where pytest-asyncio or
+  anyio take every async test; async fixtures of theirs run in loops of their own.
 - A test that fails shows the tree of its calls.
 
 Functions that are defined by the tests, or by modules that they import, need no endpoint and no API key: unless
@@ -15,6 +16,7 @@ import asyncio
 import inspect
 import os
 from collections.abc import Iterator
+from functools import partial
 from typing import Any
 
 import pytest
@@ -55,25 +57,33 @@ SERVER: pytest.StashKey[Any] = pytest.StashKey()
 @pytest.hookimpl(tryfirst=True)
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     for item in items:
-        if isinstance(item, pytest.Function) and item.get_closest_marker(MARKER) and FIXTURE not in item.fixturenames:
+        if not isinstance(item, pytest.Function):
+            continue
+        if item.get_closest_marker(MARKER) and FIXTURE not in item.fixturenames:
             item.fixturenames.append(FIXTURE)
+        if FIXTURE in item.fixturenames and inspect.iscoroutinefunction(item.obj):
+            # pytest-asyncio, told to take every async test, would run it in a loop of its own.
+            item.runtest = partial(pytest.Function.runtest, item)  # type: ignore[method-assign]
 
 
-@pytest.hookimpl(tryfirst=True)
-def pytest_pyfunc_call(pyfuncitem: pytest.Function) -> bool | None:
+@pytest.hookimpl(wrapper=True)
+def pytest_pyfunc_call(pyfuncitem: pytest.Function) -> Any:
     runner = pyfuncitem.stash.get(RUNNER, None)
-    if runner is None or not inspect.iscoroutinefunction(pyfuncitem.obj):
-        return None
+    test = pyfuncitem.obj
+    if runner is None or not inspect.iscoroutinefunction(test):
+        return (yield)
     from dispatch import _embedded
 
-    arguments = {name: pyfuncitem.funcargs[name] for name in pyfuncitem._fixtureinfo.argnames}
-
-    async def test() -> None:
+    async def in_server(arguments: dict[str, Any]) -> None:
         _embedded.current.set(pyfuncitem.stash[SERVER])
-        await pyfuncitem.obj(**arguments)
+        await test(**arguments)
 
-    runner.run(test())
-    return True
+    # An ordinary test for whoever comes next, such as the plugin of anyio.
+    pyfuncitem.obj = lambda **arguments: runner.run(in_server(arguments))
+    try:
+        return (yield)
+    finally:
+        pyfuncitem.obj = test
 
 
 @pytest.hookimpl(wrapper=True)
