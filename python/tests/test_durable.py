@@ -224,12 +224,13 @@ def test_what_cannot_be_saved_is_named_with_function_variable_and_line() -> None
 def test_what_is_on_the_stack_is_named_too() -> None:
     @durable
     async def stacks() -> Any:
-        return [open(os.devnull), await pause(1)]  # noqa: SIM115
+        return [file, await pause(1)]
 
-    coroutine = suspended(stacks())
-    with pytest.raises(SaveError, match=r"value 0 in use \(a _io.TextIOWrapper\)"):
-        dumps(coroutine)
-    coroutine.close()
+    with open(os.devnull) as file:
+        coroutine = suspended(stacks())
+        with pytest.raises(SaveError, match=r"value 0 in use \(a _io.TextIOWrapper\)"):
+            dumps(coroutine)
+        coroutine.close()
 
 
 def test_an_error_of_something_else_is_not_explained() -> None:
