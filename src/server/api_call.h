@@ -20,12 +20,21 @@ enum api_call_state api_call_state(const struct driver_call *call);
 const char *api_call_state_name(enum api_call_state state); /* "scheduled"; static */
 bool api_call_state_parse(struct slice text, enum api_call_state *ret_state);
 
-/* Returns owned; NULL when out of memory. With payloads it carries input, output and the error's bytes too.
- */
-json_t *api_call_to_json(const struct driver_call *call, bool has_payloads);
+/* How much of a call is shown; each with all before it. */
+enum api_call_detail {
+    API_CALL_HEAD = 0,
+    API_CALL_PAYLOADS, /* input, output, the error's bytes */
+    API_CALL_WITH_STATE /* what a suspended function goes on from */
+};
+
+/* Whether it has a state to go on from: it is suspended, or was and has not answered since. */
+bool api_call_is_resumable(const struct call_record *record);
+
+/* Returns owned; NULL when out of memory. */
+json_t *api_call_to_json(const struct driver_call *call, enum api_call_detail detail);
 
 /* The same as a protobuf message in the arena, borrowing from the call; NULL when out of memory. */
-struct Dispatch__V1__Call *api_call_to_proto(const struct driver_call *call, bool has_payloads,
+struct Dispatch__V1__Call *api_call_to_proto(const struct driver_call *call, enum api_call_detail detail,
                                              struct arena *arena);
 
 /* The done call's result as the protocol's message; borrowed from the record and `id_text`. */

@@ -30,6 +30,11 @@ bool api_call_state_parse(struct slice text, enum api_call_state *ret_state)
     return false;
 }
 
+bool api_call_is_resumable(const struct call_record *record)
+{
+    return record->state == CALL_SUSPENDED || (record->state == CALL_SCHEDULED && record->is_resume);
+}
+
 /* A failed set loses one field of an answer for people; out of memory shows up again when the text is
  * written. */
 static void put(json_t *object, const char *name, json_t *value)
@@ -118,9 +123,20 @@ static void put_live(json_t *json, const struct driver_call *call)
     put_text(json, "lastError", record->last_error);
 }
 
-json_t *api_call_to_json(const struct driver_call *call, bool has_payloads)
+static void put_state(json_t *json, const struct call_record *record)
+{
+    if (!api_call_is_resumable(record))
+        return;
+    if (record->state_arm == WIRE_STATE_TYPED)
+        put(json, "typedCoroutineState", wire_any_to_json(blob_slice(record->poll_state)));
+    else
+        put_bytes(json, "coroutineState", record->poll_state);
+}
+
+json_t *api_call_to_json(const struct driver_call *call, enum api_call_detail detail)
 {
     const struct call_record *record = call->record;
+    bool has_payloads = detail >= API_CALL_PAYLOADS;
     json_t *json = json_object();
     put_id(json, "dispatchId", record->id);
     put_id(json, "parentDispatchId", record->parent);
@@ -138,5 +154,7 @@ json_t *api_call_to_json(const struct driver_call *call, bool has_payloads)
         put_live(json, call);
     if (has_payloads && record->input)
         put(json, "input", wire_any_to_json(blob_slice(record->input)));
+    if (detail >= API_CALL_WITH_STATE)
+        put_state(json, record);
     return json;
 }

@@ -89,10 +89,19 @@ static void put_live(Dispatch__V1__Call *pb, const struct driver_call *call)
     pb->last_error = borrow_text(record->last_error);
 }
 
-struct Dispatch__V1__Call *api_call_to_proto(const struct driver_call *call, bool has_payloads,
+static void put_state(Dispatch__V1__Call *pb, const struct call_record *record)
+{
+    bool is_there = api_call_is_resumable(record) && record->poll_state;
+    pb->has_typed_coroutine_state = is_there && record->state_arm == WIRE_STATE_TYPED;
+    pb->has_coroutine_state = is_there && record->state_arm == WIRE_STATE_BYTES;
+    pb->typed_coroutine_state = pb->coroutine_state = borrow(blob_slice(record->poll_state));
+}
+
+struct Dispatch__V1__Call *api_call_to_proto(const struct driver_call *call, enum api_call_detail detail,
                                              struct arena *arena)
 {
     const struct call_record *record = call->record;
+    bool has_payloads = detail >= API_CALL_PAYLOADS;
     Dispatch__V1__Call *pb = arena_alloc(arena, sizeof(*pb));
     if (!pb)
         return NULL;
@@ -121,5 +130,7 @@ struct Dispatch__V1__Call *api_call_to_proto(const struct driver_call *call, boo
         put_live(pb, call);
     pb->has_input = has_payloads && record->input;
     pb->input = borrow(blob_slice(record->input));
+    if (detail >= API_CALL_WITH_STATE)
+        put_state(pb, record);
     return pb;
 }

@@ -13,6 +13,8 @@ struct look {
     struct api_request request;
     size_t page_size; /* of a list: what the store was asked for */
     enum api_call_state state; /* of a list: only these are shown */
+    bool is_resumable; /* of a list: only calls with a state are */
+    bool with_state; /* of one call */
 };
 
 static struct look *look_create(const struct api_request *request)
@@ -45,11 +47,13 @@ typedef dr_code ask_fn(struct look *look, struct id id, struct dr_error *error);
 static void ask_about_one(const struct api_request *request, ask_fn *ask)
 {
     struct dr_error error = {0};
-    struct id id;
-    dr_code code = api_read_id(request, &id, &error);
+    struct api_one_question question = {0};
+    dr_code code = api_read_one(request, &question, &error);
     struct look *look = code == DR_OK ? look_create(request) : NULL;
+    if (look)
+        look->with_state = question.with_state;
     if (code == DR_OK)
-        code = look ? ask(look, id, &error) : DR_NO_MEMORY;
+        code = look ? ask(look, question.id, &error) : DR_NO_MEMORY;
     if (code == DR_OK)
         return;
     api_respond_error(request, code, *error.message ? error.message : NULL);
@@ -58,20 +62,31 @@ static void ask_about_one(const struct api_request *request, ask_fn *ask)
 
 /* ---- GetCall ---- */
 
-static void respond_call(const struct api_request *request, const struct driver_call *call)
+static void respond_detail(const struct api_request *request, const struct driver_call *call,
+                           enum api_call_detail detail)
 {
     if (request->is_json) {
         json_t *json = json_object();
-        (void)json_object_set_new(json, "call", api_call_to_json(call, true));
+        (void)json_object_set_new(json, "call", api_call_to_json(call, detail));
         respond_json(request, json);
         return;
     }
     struct arena arena;
     arena_init(&arena, 0);
     Dispatch__V1__GetCallResponse response = DISPATCH__V1__GET_CALL_RESPONSE__INIT;
-    response.call = api_call_to_proto(call, true, &arena);
+    response.call = api_call_to_proto(call, detail, &arena);
     respond_proto(request, response.call ? &response.base : NULL);
     arena_deinit(&arena);
+}
+
+static void respond_call(const struct api_request *request, const struct driver_call *call)
+{
+    respond_detail(request, call, API_CALL_PAYLOADS);
+}
+
+static void respond_call_with_state(const struct api_request *request, const struct driver_call *call)
+{
+    respond_detail(request, call, API_CALL_WITH_STATE);
 }
 
 static void on_call(void *arg, dr_code code, const char *message, const struct driver_call *calls,
@@ -80,7 +95,7 @@ static void on_call(void *arg, dr_code code, const char *message, const struct d
     (void)next_before;
     struct look *look = arg;
     if (code == DR_OK && n_calls > 0)
-        api_respond_with(&look->request, &calls[0], respond_call);
+        api_respond_with(&look->request, &calls[0], look->with_state ? respond_call_with_state : respond_call);
     else
         api_respond_error(&look->request, code == DR_OK ? DR_NOT_FOUND : code, message);
     mem_free(look);
@@ -123,11 +138,12 @@ void api_cancel_call(const struct api_request *request)
 
 /* ---- ListCalls ---- */
 
-/* Whether a call runs is known to the engine only, so the store cannot select by it: calls of another state
+/* Whether a call runs is known to the engine only, and the store does not select by a state to go on from: calls of another state
  * than the one asked for are dropped from the page here, and a page may hold fewer calls than its size. */
 static bool is_shown(const struct look *look, const struct driver_call *call)
 {
-    return look->state == API_CALL_ANY || api_call_state(call) == look->state;
+    return (look->state == API_CALL_ANY || api_call_state(call) == look->state) &&
+           (!look->is_resumable || api_call_is_resumable(call->record));
 }
 
 static void respond_page_json(const struct look *look, const struct driver_call *calls, size_t n_calls,
@@ -137,7 +153,7 @@ static void respond_page_json(const struct look *look, const struct driver_call 
     json_t *array = json_array();
     for (size_t i = 0; i < n_calls; i++)
         if (is_shown(look, &calls[i]))
-            (void)json_array_append_new(array, api_call_to_json(&calls[i], false));
+            (void)json_array_append_new(array, api_call_to_json(&calls[i], API_CALL_HEAD));
     (void)json_object_set_new(json, "calls", array);
     if (*next_token)
         (void)json_object_set_new(json, "nextPageToken", json_string(next_token));
@@ -155,7 +171,7 @@ static void respond_page_proto(const struct look *look, const struct driver_call
     for (size_t i = 0; is_complete && i < n_calls; i++) {
         if (!is_shown(look, &calls[i]))
             continue;
-        Dispatch__V1__Call *call = api_call_to_proto(&calls[i], false, &arena);
+        Dispatch__V1__Call *call = api_call_to_proto(&calls[i], API_CALL_HEAD, &arena);
         is_complete = call != NULL;
         response.calls[response.n_calls++] = call;
     }
@@ -193,6 +209,7 @@ void api_list_calls(const struct api_request *request)
     if (look) {
         look->page_size = question.filter.limit;
         look->state = question.state;
+        look->is_resumable = question.is_resumable;
         code = driver_list(request->api->driver, &question.filter, on_page, look, &error);
     } else if (code == DR_OK) {
         code = DR_NO_MEMORY;

@@ -51,13 +51,19 @@ void api_respond_error(const struct api_request *request, dr_code code, const ch
  * when it is no text. */
 dr_code api_json_text(const json_t *json, const char *name, struct slice *ret_text, struct dr_error *error);
 
-/* api_question.c. The id of a GetCallRequest or CancelCallRequest. DR_NOT_FOUND for a text that cannot be an
- * id. */
-dr_code api_read_id(const struct api_request *request, struct id *ret_id, struct dr_error *error);
+/* api_question.c. A GetCallRequest or CancelCallRequest. */
+struct api_one_question {
+    struct id id;
+    bool with_state;
+};
+/* DR_NOT_FOUND for a text that cannot be an id. */
+dr_code api_read_one(const struct api_request *request, struct api_one_question *ret_question,
+                     struct dr_error *error);
 
 struct api_list_question {
     struct store_filter filter;
     enum api_call_state state; /* which the store cannot tell: API_CALL_RUNNING */
+    bool is_resumable; /* nor this */
     struct arena arena; /* what the filter's texts live in */
     json_t *json;
 };

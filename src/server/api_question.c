@@ -10,6 +10,7 @@
 struct list_fields {
     int64_t page_size;
     bool has_status;
+    bool is_resumable;
     int32_t status;
     struct slice function, endpoint, state, root, parent, page_token;
 };
@@ -31,7 +32,16 @@ static dr_code id_of_text(struct slice text, struct id *ret_id, struct dr_error 
     return DR_OK;
 }
 
-static dr_code read_json_id(struct slice body, struct id *ret_id, struct dr_error *error)
+static dr_code read_json_bool(const json_t *json, const char *name, bool *ret_value, struct dr_error *error)
+{
+    const json_t *value = wire_json_get(json, name);
+    *ret_value = json_is_true(value);
+    if (value && !json_is_boolean(value))
+        return error_set(error, DR_INVALID_ARGUMENT, "%s is not true or false", name);
+    return DR_OK;
+}
+
+static dr_code read_json_one(struct slice body, struct api_one_question *question, struct dr_error *error)
 {
     json_t *json;
     struct slice text;
@@ -40,13 +50,15 @@ static dr_code read_json_id(struct slice body, struct id *ret_id, struct dr_erro
         return code;
     code = api_json_text(json, "dispatch_id", &text, error);
     if (code == DR_OK)
-        code = id_of_text(text, ret_id, error);
+        code = read_json_bool(json, "with_state", &question->with_state, error);
+    if (code == DR_OK)
+        code = id_of_text(text, &question->id, error);
     json_decref(json);
     return code;
 }
 
-/* GetCallRequest and CancelCallRequest are the same on the wire. */
-static dr_code read_proto_id(struct slice body, struct id *ret_id, struct dr_error *error)
+/* A CancelCallRequest is a GetCallRequest that says less. */
+static dr_code read_proto_one(struct slice body, struct api_one_question *question, struct dr_error *error)
 {
     struct arena arena;
     struct ProtobufCMessage *message;
@@ -54,16 +66,18 @@ static dr_code read_proto_id(struct slice body, struct id *ret_id, struct dr_err
     dr_code code = wire_unpack(&dispatch__v1__get_call_request__descriptor, body, &arena, &message, error);
     if (code == DR_OK) {
         const Dispatch__V1__GetCallRequest *pb = (const Dispatch__V1__GetCallRequest *)message;
-        code = id_of_text(proto_text(pb->has_dispatch_id, pb->dispatch_id), ret_id, error);
+        code = id_of_text(proto_text(pb->has_dispatch_id, pb->dispatch_id), &question->id, error);
+        question->with_state = pb->with_state;
     }
     arena_deinit(&arena);
     return code;
 }
 
-dr_code api_read_id(const struct api_request *request, struct id *ret_id, struct dr_error *error)
+dr_code api_read_one(const struct api_request *request, struct api_one_question *ret_question,
+                     struct dr_error *error)
 {
     struct slice body = http_exchange_body(request->exchange);
-    return request->is_json ? read_json_id(body, ret_id, error) : read_proto_id(body, ret_id, error);
+    return request->is_json ? read_json_one(body, ret_question, error) : read_proto_one(body, ret_question, error);
 }
 
 /* ---- The question about many ---- */
@@ -93,7 +107,7 @@ static dr_code read_json_fields(const json_t *json, struct list_fields *fields, 
     fields->has_status = status != NULL;
     if (status && !wire_json_status(status, &fields->status))
         return error_set(error, DR_INVALID_ARGUMENT, "status is not a status such as \"STATUS_OK\"");
-    return DR_OK;
+    return read_json_bool(json, "resumable", &fields->is_resumable, error);
 }
 
 static struct list_fields proto_fields(const Dispatch__V1__ListCallsRequest *pb)
@@ -102,6 +116,7 @@ static struct list_fields proto_fields(const Dispatch__V1__ListCallsRequest *pb)
         .page_size = pb->page_size,
         .has_status = pb->has_status,
         .status = (int32_t)pb->status,
+        .is_resumable = pb->resumable,
         .function = proto_text(pb->has_function, pb->function),
         .endpoint = proto_text(pb->has_endpoint, pb->endpoint),
         .state = proto_text(pb->has_state, pb->state),
@@ -135,6 +150,7 @@ static dr_code take_fields(const struct list_fields *fields, struct api_list_que
                          "state is not one of scheduled, running, suspended, done");
     filter->limit = fields->page_size ? (size_t)fields->page_size : API_PAGE_SIZE_DEFAULT;
     filter->state = stored[question->state];
+    filter->is_live = question->is_resumable = fields->is_resumable;
     filter->status = fields->has_status ? fields->status : -1;
     filter->function = fields->function;
     filter->endpoint = fields->endpoint;

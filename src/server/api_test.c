@@ -419,6 +419,94 @@ static void answers_the_same_in_protobuf(void **state)
     arena_deinit(&arena);
 }
 
+static json_t *get_with_state(struct api_fixture *fixture, const char *id)
+{
+    char body[128];
+    (void)snprintf(body, sizeof(body), "{\"dispatchId\":\"%s\",\"withState\":true}", id);
+    return load(api_ask(fixture, "POST", PATH_GET, HEADERS_JSON, body));
+}
+
+static void gives_the_state_of_a_suspended_call_when_asked_for_it(void **state)
+{
+    char sleeping[ID_TEXT_SIZE], napping[ID_TEXT_SIZE], done[ID_TEXT_SIZE], body[128];
+    api_submit(*state, "sleep", sleeping);
+    api_submit(*state, "nap", napping);
+    api_submit(*state, "echo", done);
+    json_t *json = await_state(*state, sleeping, "suspended");
+    assert_null(json_object_get(json_object_get(json, "call"), "coroutineState"));
+    json_decref(json);
+    json = get_with_state(*state, sleeping);
+    assert_string_equal(text_at(json_object_get(json, "call"), "coroutineState"), "cw=="); /* "s" */
+    json_decref(json);
+    json_decref(await_state(*state, napping, "scheduled"));
+    for (bool is_there = false; !is_there;) { /* suspended for a moment, then it goes on and fails */
+        json = get_with_state(*state, napping);
+        const json_t *call = json_object_get(json, "call");
+        is_there = strcmp(text_at(call, "lastStatus"), "STATUS_TEMPORARY_ERROR") == 0;
+        if (is_there)
+            assert_string_equal(text_at(json_object_get(call, "typedCoroutineState"), "value"), "hi");
+        json_decref(json);
+    }
+    json_decref(ask_about(*state, PATH_WAIT, done));
+    json = get_with_state(*state, done);
+    assert_null(json_object_get(json_object_get(json, "call"), "coroutineState"));
+    assert_null(json_object_get(json_object_get(json, "call"), "typedCoroutineState"));
+    json_decref(json);
+    (void)snprintf(body, sizeof(body), "{\"dispatchId\":\"%s\",\"withState\":1}", sleeping);
+    assert_refusal(api_ask(*state, "POST", PATH_GET, HEADERS_JSON, body), 400, DR_INVALID_ARGUMENT);
+    assert_refusal(api_ask(*state, "POST", PATH_GET, "Content-Type: application/json\r\n", body), 401,
+                   DR_UNAUTHENTICATED);
+}
+
+static void gives_the_state_in_protobuf(void **state)
+{
+    struct arena arena;
+    arena_init(&arena, 0);
+    char id[ID_TEXT_SIZE];
+    api_submit(*state, "sleep", id);
+    json_decref(await_state(*state, id, "suspended"));
+    Dispatch__V1__GetCallRequest get = DISPATCH__V1__GET_CALL_REQUEST__INIT;
+    get.has_dispatch_id = get.has_with_state = 1;
+    get.dispatch_id = (ProtobufCBinaryData){.data = (uint8_t *)id, .len = 32};
+    for (int with_state = 0; with_state < 2; with_state++) {
+        get.with_state = with_state;
+        const Dispatch__V1__Call *call =
+            ((Dispatch__V1__GetCallResponse *)ask_proto(*state, PATH_GET, &get.base,
+                                                        &dispatch__v1__get_call_response__descriptor, &arena))
+                ->call;
+        assert_int_equal(call->has_coroutine_state, with_state);
+        assert_false(call->has_typed_coroutine_state);
+        if (with_state)
+            assert_proto_text(call->coroutine_state, "s");
+    }
+    arena_deinit(&arena);
+}
+
+static void lists_the_calls_that_have_a_state(void **state)
+{
+    char sleeping[ID_TEXT_SIZE], napping[ID_TEXT_SIZE], other[ID_TEXT_SIZE];
+    api_submit(*state, "sleep", sleeping);
+    api_submit(*state, "nap", napping);
+    api_submit(*state, "echo", other);
+    json_decref(ask_about(*state, PATH_WAIT, other));
+    api_submit(*state, "again", other);
+    json_decref(await_state(*state, sleeping, "suspended"));
+    for (bool is_there = false; !is_there;) {
+        json_t *json = ask_about(*state, PATH_GET, napping);
+        is_there = *text_at(json_object_get(json, "call"), "lastStatus") != '\0';
+        json_decref(json);
+    }
+    json_t *json = load(api_ask(*state, "POST", PATH_LIST, HEADERS_JSON, "{\"resumable\":true}"));
+    const json_t *calls = json_object_get(json, "calls");
+    assert_int_equal(json_array_size(calls), 2);
+    assert_string_equal(text_at(json_array_get(calls, 0), "dispatchId"), napping);
+    assert_string_equal(text_at(json_array_get(calls, 1), "dispatchId"), sleeping);
+    assert_null(json_object_get(json_array_get(calls, 1), "coroutineState"));
+    json_decref(json);
+    assert_refusal(api_ask(*state, "POST", PATH_LIST, HEADERS_JSON, "{\"resumable\":\"yes\"}"), 400,
+                   DR_INVALID_ARGUMENT);
+}
+
 static void lists_newest_first_page_by_page(void **state)
 {
     char ids[5][ID_TEXT_SIZE], body[256] = "{\"pageSize\":2}", token[ID_TEXT_SIZE];
@@ -498,6 +586,9 @@ int main(void)
         TEST(says_why_a_call_is_not_running),
         TEST(cancels_a_call_for_good),
         TEST(answers_the_same_in_protobuf),
+        TEST(gives_the_state_of_a_suspended_call_when_asked_for_it),
+        TEST(gives_the_state_in_protobuf),
+        TEST(lists_the_calls_that_have_a_state),
         TEST(lists_newest_first_page_by_page),
         TEST(lists_what_is_asked_for),
     };

@@ -72,7 +72,8 @@ static inline void gate_pass(struct api_fixture *fixture)
 }
 
 /* echo: gives its input back. gate: the same once the gate is open. broken: a permanent error. sleep:
- * suspended for a week. again: a temporary error, for ever. */
+ * suspended for a week; nap: with a typed state, until it fails temporarily for ever. again: a temporary error,
+ * for ever. */
 static inline void program_answer(struct api_fixture *fixture, const struct wire_run_request *request,
                                   struct wire_run_response *response)
 {
@@ -95,6 +96,15 @@ static inline void program_answer(struct api_fixture *fixture, const struct wire
                                             .state = slice_text("s"),
                                             .has_max_wait = true,
                                             .max_wait_ns = 7 * 24 * 3600 * NS_PER_S};
+    }
+    if (slice_equal(request->function, slice_text("nap"))) {
+        if (request->directive == WIRE_DIRECTIVE_POLL_RESULT) {
+            response->status = DR_STATUS_TEMPORARY_ERROR;
+            return;
+        }
+        response->outcome = WIRE_OUTCOME_POLL;
+        response->poll = (struct wire_poll){
+            .state_arm = WIRE_STATE_TYPED, .state = request->input, .has_max_wait = true, .max_wait_ns = 1};
     }
 }
 

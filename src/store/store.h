@@ -45,6 +45,7 @@ struct store_filter {
     struct slice function;
     struct slice endpoint;
     int state; /* enum call_state, 0 = any */
+    bool is_live; /* only calls that are not done */
     int status; /* dr_status of done calls, -1 = any */
     struct id root;
     struct id parent;

@@ -180,6 +180,7 @@ static bool matches(const struct call_record *record, const struct store_filter 
 {
     return (filter->project == 0 || record->project == filter->project) &&
            (filter->state == 0 || record->state == filter->state) &&
+           (!filter->is_live || record->state != CALL_DONE) &&
            (filter->status < 0 || (record->state == CALL_DONE && record->status == filter->status)) &&
            (id_is_none(filter->root) || id_equal(record->root, filter->root)) &&
            (id_is_none(filter->parent) || id_equal(record->parent, filter->parent)) &&

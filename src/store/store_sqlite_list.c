@@ -19,8 +19,9 @@ struct list_text {
 static void list_text(const struct store_filter *filter, bool is_window, struct list_text *ret_text)
 {
     char rest[300];
-    snprintf(rest, sizeof rest, "%s%s%s%s%s%s%s", filter->project ? " AND project=?1" : "",
-             filter->state ? " AND state=?2" : "", filter->status >= 0 ? " AND state=3 AND status=?3" : "",
+    snprintf(rest, sizeof rest, "%s%s%s%s%s%s%s%s", filter->project ? " AND project=?1" : "",
+             filter->state ? " AND state=?2" : "", filter->is_live ? " AND state<>3" : "",
+             filter->status >= 0 ? " AND state=3 AND status=?3" : "",
              id_is_none(filter->parent) ? "" : " AND parent=?5",
              id_is_none(filter->before) ? "" : " AND id<?6", filter->function.len ? " AND function=?7" : "",
              filter->endpoint.len ? " AND endpoint=?8" : "");

@@ -70,6 +70,7 @@ static void each_filter_of_a_list_filters(void **state)
         list(subject, (struct store_filter){.status = -1, .endpoint = slice_text("http://elsewhere")}), "5");
     assert_string_equal(list(subject, (struct store_filter){.status = -1, .state = CALL_SUSPENDED}), "5");
     assert_string_equal(list(subject, (struct store_filter){.status = -1, .state = CALL_DONE}), "3");
+    assert_string_equal(list(subject, (struct store_filter){.status = -1, .is_live = true}), "5 4 2 1");
     assert_string_equal(list(subject, (struct store_filter){.status = DR_STATUS_INVALID_ARGUMENT}), "3");
     assert_string_equal(list(subject, (struct store_filter){.status = DR_STATUS_UNSPECIFIED}),
                         ""); /* of done calls */
