@@ -17,7 +17,7 @@ extern "C" {
  * thread, at any time: also after the endpoint was stopped or the test server closed; then nobody reads the answer. */
 typedef struct dr_run dr_run;
 
-/* Called on a thread of the library, several at a time. Must not block, nor stop the endpoint or the server; it may answer
+/* Called on a thread of the library, several at a time (see also is_inline in test.h). Must not block, nor stop the endpoint or the server; it may answer
  * at once. */
 typedef void dr_run_handler(void *arg, dr_run *run);
 

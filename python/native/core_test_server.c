@@ -169,7 +169,8 @@ static PyObject *server_new(PyTypeObject *type, PyObject *args, PyObject *kwargs
                                       .seed = seed,
                                       .chaos = chaos,
                                       .on_run = on_run,
-                                      .on_run_arg = self};
+                                      .on_run_arg = self,
+                                      .is_inline = true};
     struct dr_error error = {0};
     dr_test_server *server = NULL;
     dr_code code = DR_OK;

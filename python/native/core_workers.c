@@ -62,7 +62,6 @@ static void push(struct workers *workers, struct event *event)
     *workers->last = event;
     workers->last = &event->next;
     workers->n_queued++;
-    pthread_cond_signal(&workers->wake);
 }
 
 bool workers_offer(struct workers *workers, struct event *event)
@@ -77,6 +76,8 @@ bool workers_offer(struct workers *workers, struct event *event)
     if (is_taken)
         push(workers, event);
     pthread_mutex_unlock(&workers->lock);
+    if (is_taken)
+        pthread_cond_signal(&workers->wake);
     return is_taken;
 }
 
@@ -111,6 +112,7 @@ PyObject *workers_give(struct workers *workers, struct core_state *state, PyObje
     push(workers, event);
     bool is_short = workers->n_queued > workers->n_idle;
     pthread_mutex_unlock(&workers->lock);
+    pthread_cond_signal(&workers->wake);
     return PyBool_FromLong(is_short);
 }
 

@@ -10,7 +10,9 @@
 #include <string.h>
 
 #define HOUR_NS (3600 * NS_PER_S)
-enum { RUNS_MAX = 8 };
+enum { RUNS_MAX = 8, THREADS = 8, CALLS_EACH = 50, TRIES_MAX = 1000 };
+
+static bool is_inline; /* of the servers that are opened: all tests run with it and without */
 
 /* What the threads of the server brought. */
 struct world {
@@ -84,7 +86,8 @@ static dr_code open_world(struct world *world, dr_test_transport transport)
 {
     *world = (struct world){.lock = PTHREAD_MUTEX_INITIALIZER, .changed = PTHREAD_COND_INITIALIZER};
     struct dr_test_options options = {
-        .size = sizeof options, .transport = transport, .chaos = "", .on_run = on_run, .on_run_arg = world};
+        .size = sizeof options, .transport = transport, .chaos = "", .on_run = on_run, .on_run_arg = world,
+        .is_inline = is_inline};
     struct dr_error error = {0};
     return dr_test_server_open(&options, &world->server, &error);
 }
@@ -372,6 +375,145 @@ static void reading_a_request_survives_any_allocation_that_fails(void **state)
     dr_test_server_close(world.server);
 }
 
+/* ---- inline ---- */
+
+/* A server whose runs are answered at once, and who was told of the ids. */
+struct crowd {
+    dr_test_server *server;
+    pthread_mutex_t lock;
+    pthread_cond_t changed;
+    size_t n_runs, n_ids;
+    bool is_keeping; /* runs, for another thread to answer */
+    dr_run *kept[THREADS * CALLS_EACH];
+    size_t n_kept;
+    pthread_t last_told; /* the thread on which the ids came last */
+};
+
+static void on_run_of_crowd(void *arg, dr_run *run)
+{
+    struct crowd *crowd = arg;
+    pthread_mutex_lock(&crowd->lock);
+    crowd->n_runs++;
+    if (crowd->is_keeping)
+        crowd->kept[crowd->n_kept++] = run;
+    bool is_kept = crowd->is_keeping;
+    pthread_cond_broadcast(&crowd->changed);
+    pthread_mutex_unlock(&crowd->lock);
+    if (!is_kept)
+        answer(run, "a/x");
+}
+
+static void on_ids_of_crowd(void *arg, dr_code code, const char *message, const char *const *ids, size_t n_ids)
+{
+    (void)message;
+    (void)ids;
+    struct crowd *crowd = arg;
+    pthread_mutex_lock(&crowd->lock);
+    assert_int_equal(code, DR_OK);
+    crowd->n_ids += n_ids;
+    crowd->last_told = pthread_self();
+    pthread_cond_broadcast(&crowd->changed);
+    pthread_mutex_unlock(&crowd->lock);
+}
+
+static void open_crowd(struct crowd *crowd, bool is_keeping)
+{
+    *crowd = (struct crowd){
+        .lock = PTHREAD_MUTEX_INITIALIZER, .changed = PTHREAD_COND_INITIALIZER, .is_keeping = is_keeping};
+    struct dr_test_options options = {
+        .size = sizeof options, .chaos = "", .on_run = on_run_of_crowd, .on_run_arg = crowd, .is_inline = true};
+    struct dr_error error = {0};
+    assert_int_equal(dr_test_server_open(&options, &crowd->server, &error), DR_OK);
+}
+
+static void submit_to_crowd(struct crowd *crowd)
+{
+    struct wire_call call = {.endpoint = slice_text(dr_test_server_endpoint(crowd->server)), .function = slice_text("f")};
+    struct wire_dispatch_request request = {.calls = &call, .n_calls = 1};
+    struct dr_error error = {0};
+    struct buf buf;
+    buf_init(&buf, 10000);
+    assert_int_equal(wire_dispatch_request_encode(&request, &buf, &error), DR_OK);
+    struct slice bytes = buf_slice(&buf);
+    assert_int_equal(
+        dr_test_server_submit(crowd->server, bytes.data, bytes.len, on_ids_of_crowd, crowd, &error), DR_OK);
+    buf_deinit(&buf);
+}
+
+static void wait_for_crowd(struct crowd *crowd, const size_t *count, size_t wanted)
+{
+    pthread_mutex_lock(&crowd->lock);
+    while (*count < wanted)
+        pthread_cond_wait(&crowd->changed, &crowd->lock);
+    pthread_mutex_unlock(&crowd->lock);
+}
+
+static void an_inline_server_does_its_work_on_the_thread_that_gives_it(void **state)
+{
+    (void)state;
+    struct crowd crowd;
+    open_crowd(&crowd, false);
+    bool is_here = false;
+    for (size_t n = 1; !is_here && n <= TRIES_MAX; n++) { /* its own thread may still be at it */
+        submit_to_crowd(&crowd);
+        wait_for_crowd(&crowd, &crowd.n_ids, n);
+        is_here = pthread_equal(crowd.last_told, pthread_self());
+    }
+    assert_true(is_here);
+    dr_test_server_close(crowd.server);
+}
+
+static void *submit_many(void *arg)
+{
+    for (int i = 0; i < CALLS_EACH; i++)
+        submit_to_crowd(arg);
+    return NULL;
+}
+
+static void an_inline_server_takes_work_of_many_threads_at_once(void **state)
+{
+    (void)state;
+    struct crowd crowd;
+    open_crowd(&crowd, false);
+    pthread_t threads[THREADS];
+    for (int i = 0; i < THREADS; i++)
+        assert_int_equal(pthread_create(&threads[i], NULL, submit_many, &crowd), 0);
+    for (int i = 0; i < THREADS; i++)
+        pthread_join(threads[i], NULL);
+    wait_for_crowd(&crowd, &crowd.n_ids, THREADS * CALLS_EACH);
+    wait_for_crowd(&crowd, &crowd.n_runs, THREADS * CALLS_EACH);
+    dr_test_server_close(crowd.server);
+}
+
+static void *answer_kept(void *arg)
+{
+    struct crowd *crowd = arg;
+    for (;;) {
+        pthread_mutex_lock(&crowd->lock);
+        dr_run *run = crowd->n_kept > 0 ? crowd->kept[--crowd->n_kept] : NULL;
+        pthread_mutex_unlock(&crowd->lock);
+        if (!run)
+            return NULL;
+        answer(run, "a/x");
+    }
+}
+
+static void an_inline_server_may_be_closed_while_others_answer(void **state)
+{
+    (void)state;
+    struct crowd crowd;
+    open_crowd(&crowd, true);
+    (void)submit_many(&crowd);
+    wait_for_crowd(&crowd, &crowd.n_runs, THREADS); /* not all: the engine starts with a few */
+    pthread_t threads[THREADS];
+    for (int i = 0; i < THREADS; i++)
+        assert_int_equal(pthread_create(&threads[i], NULL, answer_kept, &crowd), 0);
+    dr_test_server_close(crowd.server);
+    for (int i = 0; i < THREADS; i++)
+        pthread_join(threads[i], NULL);
+    (void)answer_kept(&crowd); /* what came last */
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -387,5 +529,13 @@ int main(void)
         cmocka_unit_test(what_is_no_call_is_refused_with_a_reason),
         cmocka_unit_test(reading_a_request_survives_any_allocation_that_fails),
     };
-    return cmocka_run_group_tests(tests, NULL, NULL);
+    const struct CMUnitTest inline_tests[] = {
+        cmocka_unit_test(an_inline_server_does_its_work_on_the_thread_that_gives_it),
+        cmocka_unit_test(an_inline_server_takes_work_of_many_threads_at_once),
+        cmocka_unit_test(an_inline_server_may_be_closed_while_others_answer),
+    };
+    int n_failed = cmocka_run_group_tests(tests, NULL, NULL);
+    is_inline = true;
+    n_failed += cmocka_run_group_tests_name("tests, inline", tests, NULL, NULL);
+    return n_failed + cmocka_run_group_tests(inline_tests, NULL, NULL);
 }

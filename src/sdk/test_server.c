@@ -20,6 +20,7 @@ struct dr_test_server {
     struct transport *transport;  /* in process */
     struct handler *handler;
     struct driver *driver;
+    bool is_inline;
     struct server *http;          /* over loopback: owns the driver */
     dr_endpoint *endpoint;
     dr_client *client;
@@ -104,6 +105,9 @@ static dr_code open_local(struct dr_test_server *server, const struct dr_test_op
         code = fill_config(server, options, &config, error);
     if (!code)
         code = driver_create(&config, &server->driver, error);
+    server->is_inline = !code && hands_runs_over(options) && HAS_MEMBER(options, is_inline) && options->is_inline;
+    if (server->is_inline)
+        test_transport_set_inline(server->transport, server->driver);
     if (!code)
         code = driver_start(server->driver, error);
     return code;
@@ -183,6 +187,11 @@ void test_server_close(struct dr_test_server *server)
 struct driver *test_server_driver(struct dr_test_server *server)
 {
     return server->driver;
+}
+
+bool test_server_is_inline(const struct dr_test_server *server)
+{
+    return server->is_inline;
 }
 
 const char *test_server_endpoint(const struct dr_test_server *server)

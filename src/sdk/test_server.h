@@ -10,6 +10,7 @@
 dr_code test_server_open(const struct dr_test_options *options, struct dr_test_server **ret_server, struct dr_error *error);
 void test_server_close(struct dr_test_server *server); /* accepts NULL */
 struct driver *test_server_driver(struct dr_test_server *server);
+bool test_server_is_inline(const struct dr_test_server *server);
 /* Where the functions are. Borrowed. */
 /* "" in process. Borrowed. */
 const char *test_server_url(const struct dr_test_server *server);

@@ -107,10 +107,14 @@ dr_code dr_test_server_submit(dr_test_server *server, const void *request, size_
     }
     struct driver_submit submit = {.project = 1, .request = &submission->request, .on_done = on_ids, .arg = submission,
                                    .n_bytes = len + submission->arena.used_bytes};
+    struct driver *driver = test_server_driver(server);
+    bool has_turn = !code && test_server_is_inline(server) && driver_turn_begin(driver);
     if (!code)
-        code = driver_submit(test_server_driver(server), &submit, error);
+        code = driver_submit(driver, &submit, error);
     if (code)
         submission_destroy(submission);
+    if (has_turn)
+        driver_turn_end(driver);
     return code;
 }
 

@@ -13,6 +13,7 @@ struct shared {
     pthread_mutex_t lock;
     pthread_cond_t work;
     atomic_size_t n_owners;      /* the transport, and each run with its holder */
+    struct driver *inline_driver; /* NULL, or whose turn is taken by whoever answers; constant once there are runs */
     struct list called_off;      /* transport_run.node */
     bool is_stopping;
 };
@@ -79,8 +80,13 @@ static struct transport_run *take_run(struct raw_run *raw)
 
 static void answer(struct raw_run *raw, struct transport_run *run, struct transport_result *result)
 {
+    /* The driver lives: it waits for this result. */
+    struct driver *driver = run ? raw->shared->inline_driver : NULL;
+    bool has_turn = driver && driver_turn_begin(driver);
     if (run)
         run->on_done(run->arg, run, result);
+    if (has_turn)
+        driver_turn_end(driver);
     mem_free(raw->request);
     shared_release(raw->shared);
     mem_free(raw);
@@ -200,6 +206,11 @@ static void raw_destroy(struct transport *transport)
 
 static const struct transport_methods TRANSPORT_METHODS = {
     .start = raw_start, .abort = raw_abort, .destroy = raw_destroy};
+
+void test_transport_set_inline(struct transport *transport, struct driver *driver)
+{
+    raw_of(transport)->shared->inline_driver = driver;
+}
 
 dr_code test_transport_create(dr_run_handler *handler, void *arg, struct transport **ret_transport, struct dr_error *error)
 {

@@ -6,9 +6,11 @@
 #define SDK_TEST_TRANSPORT_H
 
 #include "sdk/raw.h"
-#include "server/transport.h"
+#include "server/driver.h"
 
 /* DR_NO_MEMORY, DR_RESOURCE_EXHAUSTED (no thread). */
 dr_code test_transport_create(dr_run_handler *handler, void *arg, struct transport **ret_transport, struct dr_error *error);
+/* Whoever answers a run takes the driver's turn, if it is free. Before the driver starts. Borrows. */
+void test_transport_set_inline(struct transport *transport, struct driver *driver);
 
 #endif

@@ -60,6 +60,7 @@ dr_code driver_create(const struct driver_config *config, struct driver **ret_dr
     struct driver *driver = mem_must_zalloc(sizeof *driver);
     driver->config = *config;
     driver->phase = DRIVER_CREATED;
+    driver->is_turning = true; /* the engine thread's, from its start */
     driver->next_deadline_ns = TIME_NEVER;
     fill_defaults(driver);
     init_conditions(driver);

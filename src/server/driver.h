@@ -9,8 +9,8 @@
  * Threads: every function may be called from any thread, also from inside a callback, but for driver_stop,
  * driver_destroy and driver_advance, which block and must not be called from a callback.
  *
- * Callbacks: a request that was accepted (DR_OK) gets its callback exactly once, on the engine thread, maybe before
- * the accepting function has returned, never from inside it. It must not block. What it is given is borrowed until it
+ * Callbacks: a request that was accepted (DR_OK) gets its callback exactly once, on the engine thread (or in
+ * driver_turn_end), maybe before the accepting function has returned, never from inside it. It must not block. What it is given is borrowed until it
  * returns. A request that was refused (any other code) takes nothing and gets no callback. `message` is NULL with
  * DR_OK, else one line. Results shown are durable.
  *
@@ -182,6 +182,11 @@ void driver_virtual_wait_end(struct driver *driver);
 /* Between the two it does not jump, whoever waits: somebody has something to do first. They nest. */
 void driver_virtual_hold(struct driver *driver);
 void driver_virtual_release(struct driver *driver);
+/* Between the two, what the calling thread gives the driver is not handed to the engine thread: `end` does it, here, and
+ * what others give meanwhile. For callers to whom a change of threads costs more than the work; their callbacks then come
+ * from inside of `end`. False, and no `end`: the engine thread is at work, or the clock is real, or a stop has begun. */
+bool driver_turn_begin(struct driver *driver);
+void driver_turn_end(struct driver *driver);
 /* By hand, deadline by deadline, blocking until the clock is there. with_runs: before each move wait until no attempt
  * is in flight, for runs that end by themselves; without: move while they run, to let one time out. */
 void driver_advance(struct driver *driver, int64_t duration_ns, bool with_runs);

@@ -84,19 +84,24 @@ static bool move_by_hand(struct driver *driver, int64_t deadline_ns)
     return false;
 }
 
-bool driver_virtual_move(struct driver *driver)
+bool driver_virtual_may_move(const struct driver *driver)
 {
-    struct driver_virtual_clock *clock = &driver->virtual_clock;
+    const struct driver_virtual_clock *clock = &driver->virtual_clock;
     if (!driver_is_store_quiet(driver) || driver->phase != DRIVER_RUNNING)
         return false;
-    int64_t deadline_ns = driver_next_deadline_ns(driver);
     if (clock->is_advancing)
-        return move_by_hand(driver, deadline_ns);
+        return true;
     bool is_wanted = clock->n_waits > 0 && clock->n_holds == 0;
     bool may_jump = is_wanted && !has_runs(driver) && engine_is_idle(driver->engine, driver->n_held);
-    if (!may_jump || deadline_ns == TIME_NEVER)
+    return may_jump && driver_next_deadline_ns(driver) != TIME_NEVER;
+}
+
+bool driver_virtual_move(struct driver *driver)
+{
+    if (!driver_virtual_may_move(driver))
         return false;
-    return move_to(driver, deadline_ns);
+    int64_t deadline_ns = driver_next_deadline_ns(driver);
+    return driver->virtual_clock.is_advancing ? move_by_hand(driver, deadline_ns) : move_to(driver, deadline_ns);
 }
 
 void driver_virtual_wait_begin(struct driver *driver)
@@ -127,7 +132,8 @@ void driver_virtual_release(struct driver *driver)
     pthread_mutex_lock(&driver->lock);
     CHECK(driver->virtual_clock.n_holds > 0);
     driver->virtual_clock.n_holds--;
-    pthread_cond_signal(&driver->wake);
+    if (!driver->is_turning && driver_virtual_may_move(driver))
+        pthread_cond_signal(&driver->wake);
     pthread_mutex_unlock(&driver->lock);
 }
 

@@ -1,8 +1,10 @@
 /* The engine thread: takes what is in the inbox, steps the engine, performs effects, sleeps until the next deadline.
- * No periodic wake-ups: an idle server costs nothing. */
+ * No periodic wake-ups: an idle server costs nothing. While it sleeps, another thread may take its turn. */
 #include "server/driver_attempt.h"
 
 #include <time.h>
+
+#define TURNS_MAX 16 /* on a thread that has something else to do; the engine thread goes on */
 
 static _Thread_local bool is_engine_thread;
 
@@ -12,7 +14,7 @@ void driver_post_locked(struct driver *driver, struct driver_event *event)
 {
     bool was_empty = list_is_empty(&driver->inbox);
     list_push_back(&driver->inbox, &event->node);
-    if (was_empty)
+    if (was_empty && !driver->is_turning)
         pthread_cond_signal(&driver->wake);
 }
 
@@ -147,7 +149,18 @@ static void close_down(struct driver *driver)
 
 /* ---- the loop ---------------------------------------------------------------------------------------------------- */
 
-/* Under lock: sleeps until something is posted or the next deadline. */
+/* Under lock. */
+static void wait_for_wake(struct driver *driver, int64_t until_ns)
+{
+    if (until_ns == TIME_NEVER) {
+        pthread_cond_wait(&driver->wake, &driver->lock);
+        return;
+    }
+    struct timespec until = {.tv_sec = until_ns / NS_PER_S, .tv_nsec = until_ns % NS_PER_S};
+    (void)pthread_cond_timedwait(&driver->wake, &driver->lock, &until);
+}
+
+/* Under lock: sleeps until something is posted or the next deadline, without the turn. */
 static void sleep_until_next(struct driver *driver)
 {
     int64_t until_ns = TIME_NEVER; /* monotonic */
@@ -158,12 +171,11 @@ static void sleep_until_next(struct driver *driver)
     }
     if (driver->phase == DRIVER_DRAINING && driver->drain_deadline_ns < until_ns)
         until_ns = driver->drain_deadline_ns;
-    if (until_ns == TIME_NEVER) {
-        pthread_cond_wait(&driver->wake, &driver->lock);
-        return;
-    }
-    struct timespec until = {.tv_sec = until_ns / NS_PER_S, .tv_nsec = until_ns % NS_PER_S};
-    (void)pthread_cond_timedwait(&driver->wake, &driver->lock, &until);
+    driver->is_turning = false;
+    wait_for_wake(driver, until_ns);
+    while (driver->is_turning)
+        wait_for_wake(driver, TIME_NEVER);
+    driver->is_turning = true;
 }
 
 static void take_inbox(struct driver *driver, struct list *ret_events)
@@ -180,11 +192,17 @@ static bool is_deadline_due(struct driver *driver)
     return driver->phase < DRIVER_CLOSING && driver_next_deadline_ns(driver) <= driver_now_ns(driver);
 }
 
+/* Under lock. */
+static bool has_events(struct driver *driver)
+{
+    bool is_told = !list_is_empty(&driver->inbox) || driver->durable_sequence > driver->stepped_sequence;
+    return is_told || is_deadline_due(driver);
+}
+
 /* Under lock: true when the thread has something to do, else it has slept a while. */
 static bool has_work(struct driver *driver)
 {
-    bool has_events = !list_is_empty(&driver->inbox) || driver->durable_sequence > driver->stepped_sequence;
-    if (has_events || is_deadline_due(driver))
+    if (has_events(driver))
         return true;
     if (driver->phase >= DRIVER_DRAINING && !driver->is_drain_begun)
         return true;
@@ -194,6 +212,49 @@ static bool has_work(struct driver *driver)
         return false;
     sleep_until_next(driver);
     return driver->phase >= DRIVER_DRAINING; /* a drain looks at its deadline after every sleep */
+}
+
+/* Under lock, which is not held meanwhile: deals with everything that there is now. */
+static void take_turn(struct driver *driver)
+{
+    struct list events;
+    take_inbox(driver, &events);
+    uint64_t durable = driver->durable_sequence;
+    driver->is_durable_told = false;
+    enum driver_phase phase = driver->phase;
+    bool is_hurrying = driver->is_hurrying;
+    pthread_mutex_unlock(&driver->lock);
+
+    tell_durable(driver, durable);
+    handle_all(driver, &events);
+    if (phase < DRIVER_CLOSING)
+        handle_deadlines(driver);
+    if (phase >= DRIVER_DRAINING)
+        continue_drain(driver, phase, is_hurrying);
+    pthread_mutex_lock(&driver->lock);
+}
+
+bool driver_turn_begin(struct driver *driver)
+{
+    pthread_mutex_lock(&driver->lock);
+    bool may_turn = driver->config.clock == DRIVER_CLOCK_VIRTUAL && driver->phase == DRIVER_RUNNING && !driver->is_turning;
+    if (may_turn)
+        driver->is_turning = true;
+    pthread_mutex_unlock(&driver->lock);
+    return may_turn;
+}
+
+void driver_turn_end(struct driver *driver)
+{
+    is_engine_thread = true;
+    pthread_mutex_lock(&driver->lock);
+    for (int n = 0; n < TURNS_MAX && driver->phase == DRIVER_RUNNING && has_events(driver); n++)
+        take_turn(driver);
+    driver->is_turning = false;
+    if (driver->phase != DRIVER_RUNNING || has_events(driver) || driver_virtual_may_move(driver))
+        pthread_cond_signal(&driver->wake);
+    pthread_mutex_unlock(&driver->lock);
+    is_engine_thread = false;
 }
 
 void *driver_loop(void *arg)
@@ -208,21 +269,7 @@ void *driver_loop(void *arg)
                 break;
             continue;
         }
-        struct list events;
-        take_inbox(driver, &events);
-        uint64_t durable = driver->durable_sequence;
-        driver->is_durable_told = false;
-        enum driver_phase phase = driver->phase;
-        bool is_hurrying = driver->is_hurrying;
-        pthread_mutex_unlock(&driver->lock);
-
-        tell_durable(driver, durable);
-        handle_all(driver, &events);
-        if (phase < DRIVER_CLOSING)
-            handle_deadlines(driver);
-        if (phase >= DRIVER_DRAINING)
-            continue_drain(driver, phase, is_hurrying);
-        pthread_mutex_lock(&driver->lock);
+        take_turn(driver);
     }
     pthread_mutex_unlock(&driver->lock);
     close_down(driver);

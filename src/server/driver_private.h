@@ -70,10 +70,11 @@ struct driver {
     bool has_thread;
 
     pthread_mutex_t lock;
-    pthread_cond_t wake;     /* the engine thread: inbox, phase, virtual clock */
+    pthread_cond_t wake;     /* the engine thread: inbox, phase, virtual clock, the turn */
     pthread_cond_t moved;    /* driver_advance: the clock is there */
 
     /* under lock */
+    bool is_turning;           /* somebody steps the engine, and looks at the inbox again before it leaves off */
     struct list inbox;
     uint64_t durable_sequence; /* told by the store */
     bool is_durable_told;      /* ... and not looked at yet */
@@ -96,7 +97,7 @@ struct driver {
     struct driver_virtual_clock virtual_clock;
     struct driver_real_clock real_clock;
 
-    /* engine thread only */
+    /* whoever has the turn only: the engine thread, unless driver_turn_begin took it */
     struct engine *engine;
     int64_t next_deadline_ns;
     uint64_t handed_sequence;  /* batches given to the store */
@@ -138,6 +139,8 @@ bool driver_is_on_engine_thread(void);
 void driver_clock_init(struct driver *driver, int64_t newest_ns);
 /* Under lock, nothing in the inbox. Moves a virtual clock if it may; true when it moved, and deadlines may be due. */
 bool driver_virtual_move(struct driver *driver);
+/* Under lock, nobody has the turn: whether driver_virtual_move would do something. */
+bool driver_virtual_may_move(const struct driver *driver);
 /* Nothing handed to the store is unanswered. */
 bool driver_is_store_quiet(const struct driver *driver);
 /* The next moment at which the driver must act by itself. */

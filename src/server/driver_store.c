@@ -19,10 +19,9 @@ static void on_durable(void *arg, uint64_t sequence, dr_code code)
         return;
     pthread_mutex_lock(&driver->lock);
     driver->durable_sequence = sequence;
-    if (!driver->is_durable_told) {
-        driver->is_durable_told = true;
+    if (!driver->is_durable_told && !driver->is_turning)
         pthread_cond_signal(&driver->wake);
-    }
+    driver->is_durable_told = true;
     pthread_mutex_unlock(&driver->lock);
 }
 
