@@ -10,6 +10,7 @@ from collections.abc import AsyncGenerator, Iterable, Sequence
 from typing import TYPE_CHECKING, Any
 from urllib.parse import urlparse
 
+from dispatch._checking import hand_over
 from dispatch._embedded import Embedded
 from dispatch._embedded import current as embedded
 from dispatch.config import NamedValueFromEnvironment
@@ -250,6 +251,7 @@ class Client:
     async def _post(
         self, path: str, body: bytes, timeout: int, *, content_type: str | None = None, grace: int = 0
     ) -> bytes:
+        hand_over()
         import aiohttp
 
         url, headers, limit = self.request(path, timeout)
@@ -339,6 +341,7 @@ class BlockingClient:
         self._ask(self._core.cancel, dispatch_id)
 
     def _ask(self, method: Any, *args: Any) -> Any:
+        hand_over()
         from dispatch import _core
 
         try:

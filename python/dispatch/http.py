@@ -12,6 +12,7 @@ from typing import Any, ParamSpec, Protocol, TypeVar, overload
 from aiohttp import web
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PublicKey
 
+from dispatch._checking import hand_over
 from dispatch._http_errors import (
     CONTENT_LENGTH_MAX,
     FunctionServiceError,
@@ -320,6 +321,7 @@ class Server:
 
     async def start(self) -> None:
         """Listens. OSError when the address cannot be had, RuntimeError when it listens already."""
+        hand_over()
         if self._backend is not None:
             raise RuntimeError(f"the server listens already, at port {self.port}")
         backend = self._make_backend()
