@@ -4,7 +4,8 @@
     run.py install --source python --work FOLDER [--asan]
 
 `tests` runs pytest with PYTHONPATH=SITE. `install` makes a wheel of the source, as `pip install ./python` does, installs it
-where nothing else is, and runs the example of the documentation as a script and under pytest. Both make a virtual
+where nothing else is, runs the example of the documentation as a script and under pytest, and has mypy.stubtest compare the
+stubs and annotations with what the modules have (not in the build tree: mypy is slow under sanitizers). Both make a virtual
 environment in FOLDER with what they need from the package registry; exit code 77 when that cannot be had."""
 
 import argparse
@@ -68,9 +69,11 @@ def run_install(options: argparse.Namespace) -> int:
     environment = clean_environment()
     install = [python, "-m", "pip", "install", "--quiet", "--disable-pip-version-check", "--no-build-isolation"]
     subprocess.run([*install, "--force-reinstall", "--no-deps", options.source], env=environment, check=True)
+    allowlist = os.path.join(HERE, "stubtest_allowlist.txt")
     for command in (
         [python, os.path.join(HERE, "page_example.py")],
         [python, "-m", "pytest", "-q", "-p", "no:cacheprovider", os.path.join(HERE, "page_example.py")],
+        [python, "-m", "mypy.stubtest", "dispatch", "--concise", "--allowlist", allowlist],
     ):
         print("+", *command, flush=True)
         subprocess.run(command, env=environment, cwd=work, check=True)
